@@ -46,8 +46,7 @@ export class Pool {
   #poolOf(target: Target): pg.Pool {
     const key = JSON.stringify(target);
     const pool = this.#pools.get(key) ?? new pg.Pool(this.#configOf(target));
-    // A database dropped under an idle connection is no error of ours.
-    if (!this.#pools.has(key)) pool.on("error", () => {});
+    if (!this.#pools.has(key)) listenToErrors(pool);
     this.#pools.set(key, pool);
     return pool;
   }
@@ -70,6 +69,12 @@ export class Pool {
       .catch(() => {});
     await other.end();
   }
+}
+
+/** Whoever waits for a statement hears of a lost connection there; a database dropped under an idle one is no error. */
+function listenToErrors(pool: pg.Pool): void {
+  pool.on("error", () => {});
+  pool.on("connect", (client) => client.on("error", () => {}));
 }
 
 /** ROLLBACK first, in a statement of its own: DISCARD ALL refuses to run inside a transaction. */

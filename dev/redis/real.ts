@@ -2,8 +2,10 @@
  * A real Redis as engine. ioredis reconnects and knows the protocol; its reply transformers are not used, because
  * Upstash answers what Redis says (HGETALL is a flat list, not an object).
  */
-import { Redis } from "ioredis";
+import { Command, Redis } from "ioredis";
 import { type Engine, RedisError, type Reply } from "./reply.ts";
+
+Command.setReplyTransformer("hgetall", (reply) => reply);
 
 export class RealEngine implements Engine {
   readonly name: string;
