@@ -1,0 +1,148 @@
+/** Bodies that are refused, and why; the same rules hold on every route that reads one. */
+import { request } from "node:http";
+import { expect, test } from "vitest";
+import { call, expectProblem, expectStatus, home, user, type User } from "./actors.ts";
+import type { Org, Problem } from "./shapes.ts";
+
+const MIB = 1024 * 1024;
+
+test.each([
+  ['{"name": "x",}', 1, 14],
+  ['{\n  "name": "x"\n  "region": "weur"\n}', 3, 3],
+  ['{"name": "x"', 1, 12],
+  ["", 1, 0],
+  ["nonsense", 1, 2],
+  ["[".repeat(50_000), 1, 128],
+])("malformed JSON %# is 400 with its line and column", async (body, line, column) => {
+  const problem = expectProblem(await call(await user(), "POST", "/v1/orgs", body), 400, "malformed-json");
+  expect(problem.detail).toContain(`line ${line} column ${column}`);
+});
+
+test("bytes that are not UTF-8 are malformed", async () => {
+  const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff, 0xfe]), Buffer.from('"}')]);
+  expectProblem(await call(await user(), "POST", "/v1/orgs", new Uint8Array(body)), 400, "malformed-json");
+});
+
+test.each(["null", "[]", '"text"', "7", "{}", '{"name":7}', '{"name":null}'])(
+  "the document %s is not an organisation",
+  async (body) => {
+    expectProblem(await call(await user(), "POST", "/v1/orgs", body), 400, "invalid-body");
+  },
+);
+
+test("an unknown field is named, on every route that reads a body", async () => {
+  const place = await home();
+  const attempts: [string, string, Record<string, unknown>][] = [
+    ["POST", "/v1/orgs", { name: "x" }],
+    ["PATCH", `/v1/orgs/${place.org_id}`, { name: "x" }],
+    ["PUT", `/v1/orgs/${place.org_id}/plan`, { plan: "team" }],
+    ["PUT", `/v1/orgs/${place.org_id}/members/${place.owner.id}`, { role: "owner" }],
+    ["POST", `/v1/orgs/${place.org_id}/invitations`, { email: "a@example.test", role: "member" }],
+    ["POST", "/v1/invitations/accept", { token: "x" }],
+    ["POST", `/v1/orgs/${place.org_id}/workspaces`, { name: "x" }],
+    ["PATCH", `/v1/workspaces/${place.id}`, { name: "x" }],
+    ["PUT", `/v1/workspaces/${place.id}/members/${place.owner.id}`, { role: "admin" }],
+    ["POST", `/v1/workspaces/${place.id}/projects`, { name: "x" }],
+    ["POST", `/v1/workspaces/${place.id}/sync/push`, { client_id: "c", mutations: [] }],
+  ];
+  for (const [method, path, body] of attempts) {
+    const answer = await call(place.owner, method, path, { ...body, surprise: 1 });
+    const problem = expectProblem(answer, 400, "unknown-field");
+    expect(`${problem.detail} ${JSON.stringify(problem.errors)}`, path).toContain("surprise");
+  }
+});
+
+test("a field given twice is refused", async () => {
+  const answer = await call(await user(), "POST", "/v1/orgs", '{"name":"a","name":"b"}');
+  expectProblem(answer, 400, "invalid-body");
+});
+
+test.each(["", "   ", "x".repeat(101), "a\u0000b", "line\nbreak", "tab\tin", "del\u007f", "\u0085", 'esc"\u001b[31m'])(
+  "the name %j is refused",
+  async (name) => {
+    const problem = expectProblem(await call(await user(), "POST", "/v1/orgs", { name }), 400, "invalid-body");
+    expect(problem.errors).toEqual([{ pointer: "/name", detail: expect.any(String) }]);
+  },
+);
+
+test.each(["x", "x".repeat(100), "🦫".repeat(100), `  ${"y".repeat(100)}  `, "Ünïcödé 名前"])(
+  "the name %j is kept, trimmed",
+  async (name) => {
+    const answer = await call<Org>(await user(), "POST", "/v1/orgs", { name });
+    expect(expectStatus(answer, 201).body.name).toBe(name.trim());
+  },
+);
+
+test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", ""])(
+  "the content type %j is 415",
+  async (type) => {
+    const answer = await call(await user(), "POST", "/v1/orgs", '{"name":"x"}', { "content-type": type });
+    expectProblem(answer, 415, "unsupported-media-type");
+  },
+);
+
+test("a missing content type is 415", async () => {
+  const bytes = new Uint8Array(Buffer.from('{"name":"x"}'));
+  const answer = await call(await user(), "POST", "/v1/orgs", bytes, { "content-type": null });
+  expectProblem(answer, 415, "unsupported-media-type");
+});
+
+test.each(["application/json; charset=utf-8", "Application/JSON", "application/json;charset=UTF-8"])(
+  "the content type %j is welcome",
+  async (type) => {
+    expectStatus(await call(await user(), "POST", "/v1/orgs", '{"name":"x"}', { "content-type": type }), 201);
+  },
+);
+
+test("a body over 1 MiB is 413 by its length, before it is read", async () => {
+  const owner = await user();
+  const body = JSON.stringify({ name: "x".repeat(MIB) });
+  expectProblem(await call(owner, "POST", "/v1/orgs", body), 413, "payload-too-large");
+});
+
+test("a body over 1 MiB without a length is 413 as soon as it is too long", async () => {
+  const owner = await user();
+  const { status, problem, sent } = await endless(owner, "/v1/orgs", 64 * MIB);
+  expect({ status, code: problem.code }).toEqual({ status: 413, code: "payload-too-large" });
+  expect(sent).toBeLessThan(64 * MIB);
+});
+
+test("a push of nearly 1 MiB is welcome, a larger one 413", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}/sync/push`;
+  const empty = JSON.stringify({ client_id: "c", mutations: [] });
+  expectStatus(await call(place.owner, "POST", path, empty.padEnd(MIB, " ")), 200);
+  expectProblem(await call(place.owner, "POST", path, empty.padEnd(MIB + 1, " ")), 413, "payload-too-large");
+});
+
+/** Sends up to `limit` bytes in chunks, without a length, until the server answers. */
+function endless(caller: User, path: string, limit: number): Promise<{ status: number; problem: Problem; sent: number }> {
+  return new Promise((resolve, reject) => {
+    const chunk = Buffer.alloc(64 * 1024, 0x20);
+    let sent = 0;
+    let answered = false;
+    const headers = { authorization: `Bearer ${caller.token}`, "content-type": "application/json" };
+    const outgoing = request(`${caller.api}${path}`, { method: "POST", headers }, (incoming) => {
+      answered = true;
+      const parts: Buffer[] = [];
+      incoming.on("data", (part: Buffer) => parts.push(part));
+      incoming.on("end", () => {
+        const problem = JSON.parse(Buffer.concat(parts).toString()) as Problem;
+        resolve({ status: incoming.statusCode ?? 0, problem, sent });
+        outgoing.destroy();
+      });
+    });
+    // Once answered, a reset while still writing is the server's right.
+    outgoing.on("error", (error) => !answered && reject(error));
+    const more = (): void => {
+      if (answered || sent >= limit) {
+        outgoing.end();
+        return;
+      }
+      sent += chunk.length;
+      if (outgoing.write(chunk)) setImmediate(more);
+      else outgoing.once("drain", more);
+    };
+    more();
+  });
+}

@@ -1,0 +1,134 @@
+/** What a repeated read costs, and that no cached answer outlives its truth or leaves its tenant. */
+import { expect, test } from "vitest";
+import { type Answer, call, expectProblem, expectStatus, home, member, project, trace, type User } from "./actors.ts";
+import { neonCounters } from "./neighbours.ts";
+import type { Page, Project } from "./shapes.ts";
+import { poll, world } from "./world.ts";
+
+test("a repeated read is a HIT without any query, byte for byte the first answer", async () => {
+  const place = await home();
+  await project(place);
+  const path = `/v1/workspaces/${place.id}/projects`;
+  const first = expectStatus(await call(place.owner, "GET", path), 200);
+  expect(first.headers.get("x-cache")).toBe("MISS");
+  const hit = await untilHit(place.owner, path);
+  expect(hit.answer.text).toBe(first.text);
+  expect(hit.answer.headers.get("etag")).toBe(first.headers.get("etag"));
+  expect(hit.answer.headers.get("cache-status")).toMatch(/^drey; ?hit/);
+  expect(hit.requests).toBe(0);
+});
+
+test("tenant data is private on the wire, hit or miss", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}`;
+  const miss = await call(place.owner, "GET", path);
+  const { answer: hit } = await untilHit(place.owner, path);
+  for (const answer of [miss, hit]) {
+    expect(answer.headers.get("cache-control")).toBe("private, no-cache");
+    expect(varyOf(answer)).toEqual(expect.arrayContaining(["authorization", "x-api-key"]));
+    expect(answer.headers.get("set-cookie")).toBeNull();
+  }
+});
+
+test("a write makes the cached list untrue for its writer at once", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}/projects`;
+  await untilHit(place.owner, path);
+  const made = await call<Project>(place.owner, "POST", path, { name: "New" });
+  const revision = { "x-drey-revision": String(made.headers.get("x-drey-revision")) };
+  for (const api of world().apis) {
+    const list = await call<Page<Project>>({ ...place.owner, api }, "GET", path, undefined, revision);
+    expect(expectStatus(list, 200).body.data.map((one) => one.id)).toEqual([made.body.id]);
+  }
+});
+
+test("without a revision a list is stale for at most a second on any isolate", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}/projects`;
+  for (const api of world().apis) await call({ ...place.owner, api }, "GET", path);
+  const made = await project(place);
+  const since = Date.now();
+  for (const api of world().apis) {
+    await poll(`the project on ${api}`, async () => {
+      const list = await call<Page<Project>>({ ...place.owner, api }, "GET", path);
+      return list.body.data.some((one) => one.id === made.id);
+    });
+  }
+  expect(Date.now() - since).toBeLessThan(2_000);
+});
+
+test("a revision that Postgres has not reached is refused, a malformed one too", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}`;
+  const ahead = { "x-drey-revision": String(place.revision + 1_000) };
+  expectProblem(await call(place.owner, "GET", path, undefined, ahead), 400, "revision-unknown");
+  for (const malformed of ["soon", "-1", "1.5", "99999999999999999999999"]) {
+    const answer = await call(place.owner, "GET", path, undefined, { "x-drey-revision": malformed });
+    expect(answer.status, `${malformed}: ${answer.text}`).toBe(400);
+  }
+});
+
+test("what an admin's read cached is not what a viewer or a stranger gets", async () => {
+  const place = await home();
+  const viewer = await member(place, "viewer");
+  const audit = `/v1/workspaces/${place.id}/audit`;
+  await untilHit(place.owner, audit);
+  expectProblem(await call(viewer, "GET", audit), 403, "forbidden");
+  const path = `/v1/workspaces/${place.id}`;
+  await untilHit(place.owner, path);
+  expect((await call<{ role: string }>(viewer, "GET", path)).body.role).toBe("viewer");
+  expectProblem(await call((await home()).owner, "GET", path), 404, "not-found");
+  expectProblem(await call(null, "GET", path), 401, "unauthenticated");
+});
+
+test("another query is another answer, its parameters' order is not", async () => {
+  const place = await home();
+  const [older] = [await project(place), await project(place)];
+  const path = `/v1/workspaces/${place.id}/projects`;
+  const first = await call<Page<Project>>(place.owner, "GET", `${path}?limit=1`);
+  const cursor = first.body.next_cursor;
+  await untilHit(place.owner, `${path}?limit=1`);
+  const second = await call<Page<Project>>(place.owner, "GET", `${path}?limit=1&cursor=${cursor}`);
+  expect(second.body.data.map((one) => one.id)).toEqual([older.id]);
+  const { answer: turned } = await untilHit(place.owner, `${path}?cursor=${cursor}&limit=1`);
+  expect(turned.text).toBe(second.text);
+});
+
+test("If-None-Match answers 304 with the ETag and without a body, from list and item", async () => {
+  const place = await home();
+  const made = await project(place);
+  for (const path of [`/v1/workspaces/${place.id}/projects`, `/v1/workspaces/${place.id}/projects/${made.id}`]) {
+    const etag = String((await call(place.owner, "GET", path)).headers.get("etag"));
+    expect(etag).toMatch(/^"[^"]+"$/);
+    for (const condition of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {
+      const answer = await call(place.owner, "GET", path, undefined, { "if-none-match": condition });
+      expect([condition, answer.status, answer.text]).toEqual([condition, 304, ""]);
+      expect(answer.headers.get("etag")).toBe(etag);
+      expect(answer.headers.get("cache-control")).toBe("private, no-cache");
+    }
+    const other = await call(place.owner, "GET", path, undefined, { "if-none-match": '"other"' });
+    expect(other.status).toBe(200);
+  }
+});
+
+test("writes and refusals are no-store", async () => {
+  const place = await home();
+  const write = await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "Write" });
+  expect(write.headers.get("cache-control")).toBe("no-store");
+  expectProblem(await call(null, "GET", `/v1/workspaces/${place.id}`), 401, "unauthenticated");
+});
+
+/** Reads until the answer comes from the cache, which is filled after the answer that missed. */
+async function untilHit(caller: User, path: string): Promise<{ answer: Answer<unknown>; requests: number }> {
+  return poll(`a HIT of ${path}`, async () => {
+    const mine = trace();
+    const answer = await call<unknown>(caller, "GET", path, undefined, { traceparent: mine.traceparent });
+    expectStatus(answer, 200);
+    if (answer.headers.get("x-cache") !== "HIT") return undefined;
+    return { answer, requests: (await neonCounters(mine.id)).requests };
+  });
+}
+
+function varyOf(answer: Answer<unknown>): string[] {
+  return (answer.headers.get("vary") ?? "").split(",").map((name) => name.trim().toLowerCase());
+}

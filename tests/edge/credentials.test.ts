@@ -1,0 +1,118 @@
+/** Who is let in: tokens of the configured issuers, and nothing else. */
+import { expect, test } from "vitest";
+import { type Answer, call, expectProblem, expectStatus, strangerTo, type User, unique } from "./actors.ts";
+import { rotateKeys } from "./neighbours.ts";
+import type { Me } from "./shapes.ts";
+import { flipped, relabelled, tampered, unsigned } from "./tokens.ts";
+import { poll, world } from "./world.ts";
+
+type Claims = Omit<Parameters<ReturnType<typeof world>["token"]>[0], "sub">;
+
+test.each(["EdDSA", "ES256", "RS256"] as const)("a token signed with %s is accepted", async (alg) => {
+  const answer = await withToken(await token({ alg }));
+  expectStatus(answer, 200);
+});
+
+test("no credential is 401 and says how to send one", async () => {
+  const answer = await call(null, "GET", "/v1/me");
+  expectProblem(answer, 401, "unauthenticated");
+  expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer\b/);
+});
+
+const REFUSED: Record<string, { code: string; make: () => Promise<string> }> = {
+  "alg none": { code: "invalid-token", make: async () => unsigned(await token()) },
+  "another audience": { code: "invalid-token", make: () => token({ aud: "somebody-else" }) },
+  "another issuer": { code: "invalid-token", make: () => token({ iss: "https://elsewhere.example" }) },
+  "an expired one": { code: "token-expired", make: () => token({ expires_in: -120 }) },
+  "one not yet valid": { code: "token-not-yet-valid", make: () => token({ nbf: seconds() + 600 }) },
+  "an unknown key id": { code: "invalid-token", make: () => token({ kid: unique("kid") }) },
+  "an oversized one": { code: "invalid-token", make: () => token({ filler: "x".repeat(9_000) }) },
+  "changed claims": { code: "invalid-token", make: async () => tampered(await token()) },
+  "a changed signature": { code: "invalid-token", make: async () => flipped(await token()) },
+  "EdDSA relabelled RS256": { code: "invalid-token", make: async () => relabelled(await token(), "RS256") },
+  "EdDSA relabelled HS256": { code: "invalid-token", make: async () => relabelled(await token(), "HS256") },
+  "RS256 relabelled ES256": {
+    code: "invalid-token",
+    make: async () => relabelled(await token({ alg: "RS256" }), "ES256"),
+  },
+  "no signature": { code: "invalid-token", make: async () => (await token()).replace(/[^.]+$/, "") },
+  "four parts": { code: "invalid-token", make: async () => `${await token()}.e30` },
+  "no dots": { code: "invalid-token", make: async () => "garbage" },
+  "no JSON in it": { code: "invalid-token", make: async () => "AAAA.BBBB.CCCC" },
+};
+
+test.each(Object.entries(REFUSED))("%s is refused", async (_, { code, make }) => {
+  const answer = await withToken(await make());
+  expectProblem(answer, 401, code);
+  expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer\b.*error="invalid_token"/);
+});
+
+test.each(["Basic dXNlcjpwYXNz", "Bearer", "Bearer ", "Bearer a b", "Digest x"])(
+  "the header %j is refused",
+  async (authorization) => {
+    const answer = await call(null, "GET", "/v1/me", undefined, { authorization });
+    expect(answer.status, answer.text).toBe(401);
+    expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer\b/);
+  },
+);
+
+test("the scheme's case does not matter", async () => {
+  const authorization = `bearer ${await token()}`;
+  expectStatus(await call(null, "GET", "/v1/me", undefined, { authorization }), 200);
+});
+
+test("a token in the query string is not a credential", async () => {
+  const good = await token();
+  for (const name of ["access_token", "token", "authorization"]) {
+    expectProblem(await call(null, "GET", `/v1/me?${name}=${good}`), 401, "unauthenticated");
+  }
+});
+
+test("a refused token is never repeated in the answer or the log", async () => {
+  const good = await token();
+  const answer = await withToken(flipped(good));
+  expect(answer.text).not.toContain(good.slice(0, 40));
+  const logged = await poll("the request's log line", async () => {
+    const lines = await world().logs();
+    return lines.some((line) => line.includes(String(answer.headers.get("x-request-id")))) && lines;
+  });
+  expect(logged.filter((line) => line.includes(good.slice(-60)))).toEqual([]);
+});
+
+test("a key published by rotation is accepted at once, or as soon as the key set may be asked again", async () => {
+  await rotateKeys();
+  const fresh = await token();
+  const answer = await poll(
+    "the rotated key",
+    async () => {
+      const seen = await withToken(fresh);
+      return seen.status === 200 && seen;
+    },
+    40_000,
+  );
+  expectStatus(answer, 200);
+}, 60_000);
+
+test("a token that expires stops working although it was accepted before", async () => {
+  // The leeway for unequal clocks is 30 s; a token issued already 28 s past its end has 2 s to live.
+  const dying = await token({ iat: seconds() - 60, expires_in: -28 });
+  expectStatus(await withToken(dying), 200);
+  const refused = await poll("the token's end", async () => {
+    const answer = await withToken(dying);
+    return answer.status !== 200 && answer;
+  });
+  expectProblem(refused, 401, "token-expired");
+});
+
+async function token(claims: Claims = {}): Promise<string> {
+  return world().token({ sub: unique("sub"), ...claims });
+}
+
+async function withToken(bearer: string): Promise<Answer<Me>> {
+  const caller: User = { ...(await strangerTo()), token: bearer };
+  return call<Me>(caller, "GET", "/v1/me");
+}
+
+function seconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,0 +1,213 @@
+/** Limits: what is admitted, what a refused caller is told, and that neither isolates nor evictions add tokens. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import {
+  type Answer,
+  atOnce,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  organisation,
+  type OwnedWorkspace,
+  type User,
+  unique,
+  user,
+  workspace,
+} from "./actors.ts";
+import { type OwnCell, poll, world } from "./world.ts";
+
+const BURST = 12;
+/** Slow enough that what refills during a test is told apart from what leaks. */
+const SLOW = { base: BURST, window_ms: 60_000, burst: BURST, block_ms: 0 };
+let slow: OwnCell;
+let quick: OwnCell;
+
+beforeAll(async () => {
+  const limits = { standard: SLOW, relaxed: { base: 30, window_ms: 60_000, burst: 30 } };
+  slow = await world().restart({ LIMITS: JSON.stringify(limits) }, { isolates: 3 });
+  quick = await world().restart({
+    LIMITS: JSON.stringify({
+      standard: { base: 4, window_ms: 1_000, burst: 4, block_ms: 0 },
+      strict: { base: 3, window_ms: 300, burst: 3, block_ms: 2_000 },
+    }),
+  });
+});
+afterAll(async () => {
+  await slow.stop();
+  await quick.stop();
+});
+
+test("a burst passes, then 429 says which limit, how much and how long, in every family of headers", async () => {
+  const place = await home(slow.api);
+  const since = Date.now();
+  const answers = await inTurn(BURST + 3, () => write(place.owner, place));
+  expect(statuses(answers.slice(0, BURST))).toEqual([200]);
+  expect(statuses(answers.slice(BURST + refilled(since)))).toEqual([429]);
+  const refused = answers.at(-1) ?? expect.unreachable();
+  const problem = expectProblem(refused, 429, "rate-limited");
+  const wait = Number(refused.headers.get("retry-after"));
+  expect(problem.retry_after).toBe(wait);
+  expect(wait).toBeGreaterThan(0);
+  expect(limitHeaders(refused)).toEqual({
+    "ratelimit-policy": `"standard";q=${BURST};w=60`,
+    ratelimit: `"standard";r=0;t=${wait}`,
+    "x-ratelimit-limit": String(BURST),
+    "x-ratelimit-remaining": "0",
+    "x-ratelimit-reset": String(wait),
+    "x-rate-limit-limit": String(BURST),
+    "x-rate-limit-remaining": "0",
+    "x-rate-limit-reset": String(wait),
+  });
+});
+
+test("an admitted call tells what is left, and the next one less", async () => {
+  const place = await home(slow.api);
+  const [first, second] = [await write(place.owner, place), await write(place.owner, place)];
+  expect(limitHeaders(first)).toMatchObject({
+    "ratelimit-policy": `"standard";q=${BURST};w=60`,
+    ratelimit: expect.stringMatching(/^"standard";r=11;t=\d+$/),
+    "x-ratelimit-remaining": "11",
+    "x-rate-limit-remaining": "11",
+  });
+  expect(second.headers.get("x-ratelimit-remaining")).toBe("10");
+  expect(first.headers.get("retry-after")).toBeNull();
+});
+
+test("three isolates admit together no more than one", async () => {
+  const place = await home(slow.api);
+  const since = Date.now();
+  const answers = await atOnce(90, (index) => write({ ...place.owner, api: slow.apis[index % 3] ?? "" }, place));
+  expect(statuses(answers)).toEqual([200, 429]);
+  const admitted = answers.filter((answer) => answer.status === 200).length;
+  expect(admitted).toBeGreaterThanOrEqual(BURST);
+  expect(admitted).toBeLessThanOrEqual(BURST + refilled(since));
+});
+
+test("a gate that is evicted in the middle refills nothing", async () => {
+  const place = await home(slow.api);
+  const since = Date.now();
+  const before = await inTurn(BURST - 4, () => write(place.owner, place));
+  await slow.evict("WorkspaceGate", place.id);
+  const after = await inTurn(BURST, () => write(place.owner, place));
+  const admitted = [...before, ...after].filter((answer) => answer.status === 200).length;
+  expect(statuses(before)).toEqual([200]);
+  expect(statuses(after)).toContain(429);
+  expect(admitted).toBeLessThanOrEqual(BURST + refilled(since));
+});
+
+test("one who has used up his limit does not touch a colleague, another workspace or another tenant", async () => {
+  const org = await organisation(await user(slow.api));
+  const [place, sibling, foreign] = [await workspace(org), await workspace(org), await home(slow.api)];
+  const colleague = await member(place, "editor");
+  await inTurn(BURST, () => write(org.owner, place));
+  expectProblem(await write(org.owner, place), 429, "rate-limited");
+  expectStatus(await write(org.owner, sibling), 200);
+  expectStatus(await write(colleague, place), 200);
+  expectStatus(await write(foreign.owner, foreign), 200);
+  expectStatus(await call(org.owner, "GET", `/v1/workspaces/${place.id}`), 200);
+});
+
+test("forged addresses open no other bucket", async () => {
+  const place = await home(slow.api);
+  const since = Date.now();
+  const answers = await inTurn(BURST + 4, (index) =>
+    write(place.owner, place, { "x-forwarded-for": `203.0.113.${index}`, "x-real-ip": `203.0.113.${index}` }),
+  );
+  const admitted = answers.filter((answer) => answer.status === 200).length;
+  expect(admitted).toBeLessThanOrEqual(BURST + refilled(since));
+});
+
+test("reads have a bucket of their own and are limited too, hit or miss", async () => {
+  const place = await home(slow.api);
+  const answers = await inTurn(36, () => call(place.owner, "GET", `/v1/workspaces/${place.id}`));
+  expect(statuses(answers)).toEqual([200, 429]);
+  expect(answers.at(-1)?.headers.get("ratelimit-policy")).toBe('"relaxed";q=30;w=60');
+  expectStatus(await write(place.owner, place), 200);
+});
+
+test("who waits Retry-After out is admitted", async () => {
+  const place = await home(quick.api);
+  const refused = await untilRefused(() => write(place.owner, place));
+  await passed(Date.now() + Number(refused.headers.get("retry-after")) * 1_000);
+  expectStatus(await write(place.owner, place), 200);
+});
+
+test("a strict limit blocks for its block, however fast its bucket fills, and not longer", async () => {
+  const org = await organisation(await user(quick.api));
+  const attempt = () => invitation(org);
+  const since = Date.now();
+  const refused = await untilRefused(attempt);
+  expect(refused.headers.get("ratelimit-policy")).toMatch(/^"strict";/);
+  expect(Number(refused.headers.get("retry-after"))).toBe(2);
+  const end = Date.now() + 2_000;
+  let calls = 0;
+  await poll("the block's end", async () => {
+    const answer = await attempt();
+    calls += 1;
+    if (answer.status === 201) return true;
+    expectProblem(answer, 429, "rate-limited");
+    return false;
+  });
+  // Attempts during the block do not lengthen it, and none of them passed before it was over.
+  expect(Date.now()).toBeGreaterThanOrEqual(since + 2_000);
+  expect(Date.now()).toBeLessThan(end + 1_500);
+  expect(calls).toBeGreaterThan(5);
+});
+
+test("a block outlives the eviction of its gate", async () => {
+  const org = await organisation(await user(quick.api));
+  await untilRefused(() => invitation(org));
+  await quick.evict("WorkspaceGate", org.id);
+  expectProblem(await invitation(org), 429, "rate-limited");
+});
+
+test("a refused call has no effect", async () => {
+  const place = await home(slow.api);
+  await inTurn(BURST, () => write(place.owner, place));
+  const name = unique("Refused");
+  expectProblem(await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name }), 429, "rate-limited");
+  const read = await call<{ name: string }>(place.owner, "GET", `/v1/workspaces/${place.id}`);
+  expect(read.body.name).not.toBe(name);
+});
+
+function write(caller: User, place: OwnedWorkspace, headers: Record<string, string> = {}): Promise<Answer<unknown>> {
+  const body = { client_id: "limits", mutations: [] };
+  return call(caller, "POST", `/v1/workspaces/${place.id}/sync/push`, body, headers);
+}
+
+function invitation(org: { id: string; owner: User }): Promise<Answer<unknown>> {
+  const body = { email: `${unique("guest")}@example.test`, role: "member" };
+  return call(org.owner, "POST", `/v1/orgs/${org.id}/invitations`, body);
+}
+
+async function inTurn<T>(count: number, act: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let index = 0; index < count; index += 1) results.push(await act(index));
+  return results;
+}
+
+function untilRefused(act: () => Promise<Answer<unknown>>): Promise<Answer<unknown>> {
+  return poll("a refusal", async () => {
+    const answers = await atOnce(6, act);
+    return answers.find((answer) => answer.status === 429);
+  });
+}
+
+function passed(instant: number): Promise<boolean> {
+  return poll("Retry-After to pass", async () => Date.now() >= instant);
+}
+
+/** How many tokens the slow bucket has regained since; rounded up, because a part may have been there before. */
+function refilled(since: number): number {
+  return Math.ceil(((Date.now() - since) * SLOW.base) / SLOW.window_ms);
+}
+
+function statuses(answers: Answer<unknown>[]): number[] {
+  return [...new Set(answers.map((answer) => answer.status))].sort();
+}
+
+function limitHeaders(answer: Answer<unknown>): Record<string, string> {
+  const entries = [...answer.headers].filter(([name]) => /^(ratelimit|x-rate-?limit)/.test(name));
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,52 @@
+/**
+ * What a test asks of the stand-ins beside the Worker: query counters and faults of Neon, keys of the issuer.
+ *
+ * In scope: the plain HTTP of their admin faces. Out of scope: starting them (world.ts).
+ */
+import { world } from "./world.ts";
+
+export interface Counters {
+  requests: number;
+  statements: number;
+}
+
+/** How often Neon was asked on behalf of the requests that carried this trace id. */
+export async function neonCounters(traceId: string): Promise<Counters> {
+  const response = await fetch(`${world().neonAdmin}/counters/${traceId}`);
+  return (await response.json()) as Counters;
+}
+
+export interface Fault {
+  kind: "latency" | "status500" | "drop_before_commit" | "drop_after_commit";
+  latency_ms?: number;
+  times?: number;
+  /** A piece of SQL text or a trace id: shared tests never disturb a request that is not theirs. */
+  match: string;
+}
+
+/** Arms one fault; `fired` says how often it has happened. */
+export async function neonFault(fault: Fault): Promise<{ fired(): Promise<number> }> {
+  const faults = `${world().neonAdmin}/faults`;
+  const response = await fetch(faults, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(fault),
+  });
+  if (response.status !== 201) throw new Error(`fault refused: ${await response.text()}`);
+  const { id } = (await response.json()) as { id: number };
+  return { fired: () => firedOf(faults, id) };
+}
+
+async function firedOf(faults: string, id: number): Promise<number> {
+  const listed = (await (await fetch(faults)).json()) as { id: number; fired: number }[];
+  return listed.find((fault) => fault.id === id)?.fired ?? 0;
+}
+
+/** Publishes a further signing key; older keys stay valid, because other files use them. */
+export async function rotateKeys(): Promise<void> {
+  await fetch(`${world().issuer}/rotate`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ retire: false }),
+  });
+}

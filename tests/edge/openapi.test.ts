@@ -1,0 +1,91 @@
+/** `/openapi.json`: valid OpenAPI 3.1, and the same list of routes that the router has. */
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { expect, test } from "vitest";
+import { call, expectProblem, expectStatus, nowhere } from "./actors.ts";
+import { fill, isGuarded, type Row, rows, type Spec, spec } from "./spec.ts";
+
+const ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+const ANY_IDS = {
+  org: nowhere("org"),
+  ws: nowhere("ws"),
+  workspace: nowhere("ws"),
+  user: nowhere("user"),
+  project: nowhere("prj"),
+  id: nowhere("inv"),
+  invitation: nowhere("inv"),
+  scope_type: "workspace",
+  scope_id: nowhere("ws"),
+};
+
+test("the document is valid OpenAPI 3.1 and may be cached by anybody", async () => {
+  const answer = expectStatus(await call<Spec>(null, "GET", "/openapi.json"), 200);
+  expect(answer.body.openapi).toMatch(/^3\.1\./);
+  expect(answer.headers.get("cache-control")).toMatch(/^public, /);
+  const judged = await new Validator().validate(JSON.parse(answer.text));
+  expect(judged.errors ?? []).toEqual([]);
+  expect(judged.valid).toBe(true);
+});
+
+test("each operation of the document answers: 401 where it is guarded, 200 where it is not", async () => {
+  const document = await spec();
+  const seen = await Promise.all(
+    rows(document).map(async (row) => {
+      const answer = await call(null, row.method, fill(row.path, ANY_IDS));
+      return { row: `${row.method} ${row.path}`, status: answer.status, guarded: isGuarded(document, row) };
+    }),
+  );
+  expect(seen.filter((one) => one.status !== (one.guarded ? 401 : 200))).toEqual([]);
+  expect(seen.length).toBeGreaterThanOrEqual(36);
+});
+
+test("every other method of a path is 405, and Allow lists exactly the path's own", async () => {
+  const document = await spec();
+  const wrong: unknown[] = [];
+  for (const path of Object.keys(document.paths)) {
+    const own = methodsOf(rows(document), path);
+    for (const method of ALL_METHODS.filter((one) => !own.includes(one))) {
+      const answer = await call(null, method, fill(path, ANY_IDS));
+      const allowed = allowedBy(answer.headers);
+      if (answer.status !== 405 || allowed !== own.join()) wrong.push([method, path, answer.status, allowed]);
+    }
+  }
+  expect(wrong).toEqual([]);
+});
+
+test("405 is a problem document", async () => {
+  expectProblem(await call(null, "DELETE", "/v1/me"), 405, "method-not-allowed");
+});
+
+test.each(["/", "/v1", "/v1/", "/v1/orgs/", "/v1/unknown", "/v2/me", "/v1/me/", "//v1/me", "/V1/me"])(
+  "%s is no path of the document and is 404",
+  async (path) => {
+    expectProblem(await call(null, "GET", path), 404, "not-found");
+  },
+);
+
+test("every operation documents the problem answers that any caller can meet", async () => {
+  const document = await spec();
+  const poor = rows(document)
+    .filter((row) => isGuarded(document, row))
+    .filter((row) => ["401", "429", "503"].some((status) => !(status in row.operation.responses)))
+    .map((row) => `${row.method} ${row.path}`);
+  expect(poor).toEqual([]);
+});
+
+function methodsOf(all: Row[], path: string): string[] {
+  return all
+    .filter((row) => row.path === path)
+    .map((row) => row.method)
+    .sort();
+}
+
+/** HEAD and OPTIONS come with every path and are not rows of the table. */
+function allowedBy(headers: Headers): string {
+  return (headers.get("allow") ?? "")
+    .split(",")
+    .map((method) => method.trim())
+    .filter((method) => method !== "HEAD" && method !== "OPTIONS")
+    .sort()
+    .join();
+}

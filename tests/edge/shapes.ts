@@ -1,0 +1,146 @@
+/**
+ * The shapes that drey's API answers with, as a client sees them.
+ *
+ * In scope: types only. Out of scope: how a test obtains one (actors.ts).
+ */
+
+/** A list of anything: newest first, with the cursor of the next page. */
+export interface Page<T> {
+  data: T[];
+  next_cursor: string | null;
+}
+
+/** RFC 9457 with drey's members. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  code: string;
+  request_id: string;
+  errors?: { pointer: string; detail: string }[];
+  retry_after?: number;
+  expected_id?: number;
+}
+
+export interface Me {
+  id: string;
+  issuer: string;
+  subject: string;
+  email: string | null;
+  name: string | null;
+  created_at: string;
+}
+
+export type OrgRole = "owner" | "admin" | "member";
+export type WorkspaceRole = "admin" | "editor" | "viewer";
+
+export interface Org {
+  id: string;
+  name: string;
+  plan: string;
+  region: string;
+  role: OrgRole;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface OrgMember {
+  user_id: string;
+  email: string | null;
+  name: string | null;
+  role: OrgRole;
+  version: number;
+  created_at: string;
+}
+
+export interface Invitation {
+  id: string;
+  org_id: string;
+  email: string;
+  role: OrgRole;
+  workspace_id: string | null;
+  workspace_role: WorkspaceRole | null;
+  state: "pending" | "accepted" | "expired";
+  expires_at: string;
+  created_at: string;
+  /** Only in the 201 of the create. */
+  token?: string;
+}
+
+export interface Workspace {
+  id: string;
+  org_id: string;
+  name: string;
+  slug: string;
+  role: WorkspaceRole;
+  version: number;
+  revision: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface WorkspaceMember {
+  user_id: string;
+  email: string | null;
+  name: string | null;
+  role: WorkspaceRole;
+  version: number;
+  created_at: string;
+}
+
+export interface Project {
+  id: string;
+  workspace_id: string;
+  name: string;
+  slug: string;
+  description: string;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface AuditEvent {
+  id: string;
+  org_id: string;
+  workspace_id: string | null;
+  actor_id: string | null;
+  action: string;
+  target: { type: string; id: string };
+  detail: Record<string, unknown>;
+  request_id: string;
+  created_at: string;
+}
+
+/** One State message of the sync stream. */
+export interface StateMessage {
+  type: string;
+  key: string;
+  value?: unknown;
+  headers: {
+    operation: "insert" | "update" | "delete";
+    txid: string;
+    timestamp: string;
+    client_id: string;
+    mutation_id: number;
+    version: number;
+  };
+}
+
+export interface PushResult {
+  results: {
+    id: number;
+    outcome: "applied" | "duplicate" | "rejected" | "stale" | "retry";
+    version?: number;
+    epoch?: number;
+    code?: string;
+    detail?: string;
+    original?: { outcome: string };
+    value?: unknown;
+    clock?: Record<string, number>;
+    deleted?: boolean;
+  }[];
+  last_mutation_id: number;
+  scopes: { type: string; id: string; generation: number; epoch: number }[];
+}
