@@ -1,0 +1,103 @@
+//! How long an answer may be kept, by whom, and under which key we keep our own copy.
+//!
+//! In scope: the profiles of the route table and the key of the stored copy. Out of scope: keeping it.
+
+use crate::id::WorkspaceId;
+
+/// How an answer may be kept. Every row of the route table names one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CacheProfile {
+    /// By nobody. The default, and every error.
+    #[default]
+    NoStore,
+    /// A tenant's lists and items: by the caller alone, and asked again each time (`ETag`).
+    Tenant,
+    /// A tenant's closed ranges and snapshots: by the caller alone, for a year, never asked again.
+    Immutable,
+    /// Public, one minute.
+    PublicShort,
+    /// Public, five minutes.
+    PublicMedium,
+    /// Public, ten minutes.
+    PublicLong,
+}
+
+impl CacheProfile {
+    /// The value of `Cache-Control`. Tenant data is never `public`.
+    #[must_use]
+    pub const fn cache_control(self) -> &'static str {
+        match self {
+            Self::NoStore => "no-store",
+            Self::Tenant => "private, no-cache",
+            Self::Immutable => "private, max-age=31536000, immutable",
+            Self::PublicShort => "public, max-age=60, s-maxage=60, stale-while-revalidate=60",
+            Self::PublicMedium => "public, max-age=300, s-maxage=300, stale-while-revalidate=300",
+            Self::PublicLong => "public, max-age=600, s-maxage=600, stale-while-revalidate=600",
+        }
+    }
+
+    /// The value of `Vary`, beyond what CORS adds: whose credential it was, for tenant data.
+    #[must_use]
+    pub const fn vary(self) -> Option<&'static str> {
+        match self {
+            Self::Tenant | Self::Immutable => Some("Authorization, x-api-key"),
+            Self::NoStore | Self::PublicShort | Self::PublicMedium | Self::PublicLong => None,
+        }
+    }
+}
+
+/// The path of our own copy: workspace and visibility class first, so that no key of one tenant or class is a key of another.
+///
+/// `route` is the path that was asked for, `query` its raw query (order of names does not matter), `revision` the
+/// workspace's revision or the scope's epoch that the copy was read at. The Worker puts an origin before it.
+#[must_use]
+pub fn key(workspace: WorkspaceId, visibility: &str, route: &str, query: &str, revision: i64) -> String {
+    let (visibility, route, query) = (escape(visibility), escape(route), escape(&sorted(query)));
+    format!("/1/{workspace}/{visibility}/{revision}/{route}/{query}")
+}
+
+/// The parameters by name; parameters of one name keep their order, for it may matter.
+fn sorted(query: &str) -> String {
+    let mut pairs: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    pairs.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name));
+    pairs.join("&")
+}
+
+/// Escapes everything that could end a segment, the escape itself included: two texts never share one escape.
+fn escape(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&crate::encoding::to_hex(&[byte]));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Copies outlive a deploy: a key that changes meaning would answer with another thing's body.
+    #[test]
+    fn the_key_of_a_copy_is_fixed() {
+        let workspace = WorkspaceId::from_uuid(uuid::Uuid::nil());
+        let route = "/v1/workspaces/ws_1/projects";
+        assert_eq!(
+            key(workspace, "viewer", route, "limit=2&cursor=a%2Fb", 7),
+            "/1/ws_00000000000000000000000000/viewer/7/%2fv1%2fworkspaces%2fws_1%2fprojects/cursor%3da%252Fb%26limit%3d2"
+        );
+        assert_eq!(key(workspace, "viewer", route, "a=1&b=2", 7), key(workspace, "viewer", route, "b=2&a=1", 7));
+        assert_ne!(key(workspace, "viewer", route, "a=1&a=2", 7), key(workspace, "viewer", route, "a=2&a=1", 7));
+    }
+
+    #[test]
+    fn tenant_data_is_never_public() {
+        for profile in [CacheProfile::NoStore, CacheProfile::Tenant, CacheProfile::Immutable] {
+            assert!(!profile.cache_control().contains("public"));
+        }
+        assert_eq!(CacheProfile::default(), CacheProfile::NoStore);
+    }
+}

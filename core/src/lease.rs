@@ -1,0 +1,108 @@
+//! What a gate answers: a grant to hold for a while, or a denial to hold until it is over.
+//!
+//! In scope: the shapes between gate and isolate, in durations, never in instants. Out of scope: keeping them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::OrgId;
+use crate::limit::LimitView;
+use crate::role::{Plan, Region};
+
+/// A grant: who the caller is here, and how much he may spend before asking again. Both leases count from the moment
+/// the request for them was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The caller's role in the workspace or organisation, as its text.
+    pub role: String,
+    /// The organisation; none at the gates of users and of callers without a credential.
+    pub org: Option<OrgId>,
+    /// What the organisation pays for.
+    pub plan: Plan,
+    /// Where the organisation lives.
+    pub region: Region,
+    /// The newest revision the gate knows.
+    pub revision: i64,
+    /// The newest epoch of narrowed access the gate knows; a lower one is never applied.
+    pub authz_epoch: i64,
+    /// For how long role, revision and epoch hold, in milliseconds; at most 1000.
+    pub workspace_lease_ms: u64,
+    /// Requests already paid for, this one included; at least 1.
+    pub tokens: u32,
+    /// For how long the other tokens hold, in milliseconds; at most 5000, and 0 in the strict tier.
+    pub tokens_ms: u64,
+    /// What headers show.
+    pub view: LimitView,
+}
+
+/// A denial: the isolate answers by itself until it is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denial {
+    /// For how long, in milliseconds, from the moment the request was sent.
+    pub retry_after_ms: u64,
+    /// The names of the policies that refused.
+    pub policies: Vec<String>,
+    /// What headers show.
+    pub view: LimitView,
+}
+
+/// What a gate answers to a request for admission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Admission {
+    /// Come in.
+    Granted(Grant),
+    /// Too much.
+    Denied(Denial),
+    /// There is no such tenant for this caller.
+    NotFound,
+    /// The caller has named a revision above any that Postgres knows.
+    RevisionUnknown,
+    /// The gate cannot vouch for what it knows (it could not refresh).
+    Unavailable,
+}
+
+impl Grant {
+    /// No lease outlives the credential it rests on.
+    #[must_use]
+    pub fn within_credential(mut self, left_ms: u64) -> Self {
+        self.workspace_lease_ms = self.workspace_lease_ms.min(left_ms);
+        self.tokens_ms = self.tokens_ms.min(left_ms);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 99, reset_s: 1 };
+        Grant {
+            role: "editor".to_owned(),
+            org: None,
+            plan: Plan::Free,
+            region: Region::WesternEurope,
+            revision: 7,
+            authz_epoch: 2,
+            workspace_lease_ms: 1000,
+            tokens: 1,
+            tokens_ms: 5000,
+            view,
+        }
+    }
+
+    /// Worker and object are deployed together, but not in one instant: an old one reads what a new one writes.
+    #[test]
+    fn the_shape_of_a_grant_is_fixed() {
+        let text = r#"{"outcome":"granted","role":"editor","org":null,"plan":"free","region":"weur","revision":7,"authz_epoch":2,"workspace_lease_ms":1000,"tokens":1,"tokens_ms":5000,"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1}}"#;
+        assert_eq!(serde_json::to_string(&Admission::Granted(grant())).expect("json"), text);
+        assert_eq!(serde_json::from_str::<Admission>(text).expect("grant"), Admission::Granted(grant()));
+        assert_eq!(serde_json::to_string(&Admission::NotFound).expect("json"), r#"{"outcome":"not-found"}"#);
+    }
+
+    #[test]
+    fn no_lease_outlives_the_credential() {
+        let grant = grant().within_credential(300);
+        assert_eq!((grant.workspace_lease_ms, grant.tokens_ms), (300, 300));
+    }
+}

@@ -1,0 +1,56 @@
+//! How much a caller may do: tiers, plans, and the buckets they are counted in.
+//!
+//! In scope: GCRA, charging several buckets as one, blocks, the marks that make a restart safe, and the headers.
+//! Out of scope: where buckets live (the gate) and who is calling.
+//!
+//! Published bound: of one bucket, at most burst + rate·t admissions in any interval t, restarts included.
+
+mod bucket;
+mod gcra;
+mod headers;
+mod settings;
+mod stored;
+
+pub use bucket::{Bucket, Charge, charge};
+pub use gcra::{BucketSpec, Gcra, Take};
+pub use headers::{LimitView, headers, seconds_up};
+pub use settings::{Limits, SettingsError, TierSettings};
+pub use stored::{Mark, Stored, bucket_name, mark};
+
+text_enum! {
+    /// How dear a route is. Every row of the route table names one.
+    pub enum Tier {
+        /// Sign-in, invitations, keys, secrets: every request asks the gate.
+        Strict = "strict",
+        /// Writes and uncached work.
+        Standard = "standard",
+        /// Cached reads and streams.
+        Relaxed = "relaxed",
+        /// Calls whose credential is unknown, by address: a brake before any work is done for a stranger.
+        Anonymous = "anonymous",
+    }
+}
+
+text_enum! {
+    /// Whose bucket it is. A request is charged to one of each.
+    pub enum BucketKind {
+        /// The caller in the workspace: once the tier.
+        Principal = "principal",
+        /// The caller's address in the organisation and workspace: five times the tier.
+        Address = "address",
+        /// The workspace: twenty times the tier.
+        Workspace = "workspace",
+    }
+}
+
+impl BucketKind {
+    /// How many times the tier this bucket holds.
+    #[must_use]
+    pub const fn share(self) -> u64 {
+        match self {
+            Self::Principal => 1,
+            Self::Address => 5,
+            Self::Workspace => 20,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Several buckets charged as one, with blocks.
+//!
+//! In scope: all-or-nothing, the block after a refusal, which row must be stored first. Out of scope: finding the buckets.
+
+use super::{BucketKind, BucketSpec, Gcra, LimitView, Mark, Stored, Take, mark, seconds_up};
+
+/// A bucket as a gate holds it: its state, its block, and what of both is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    spec: BucketSpec,
+    gcra: Gcra,
+    block_until_ms: u64,
+    stored: Stored,
+}
+
+impl Bucket {
+    /// A bucket that nobody has used: full.
+    #[must_use]
+    pub fn fresh(spec: BucketSpec) -> Self {
+        Self::restart(spec, Stored::default())
+    }
+
+    /// A bucket after a restart: it begins at its mark.
+    #[must_use]
+    pub const fn restart(spec: BucketSpec, stored: Stored) -> Self {
+        Self { spec, gcra: Gcra::from_mark(stored.mark), block_until_ms: stored.block_until_ms, stored }
+    }
+
+    /// What it holds and how fast it fills.
+    #[must_use]
+    pub const fn spec(&self) -> &BucketSpec {
+        &self.spec
+    }
+
+    /// The same bucket under other settings, as when the plan changed. What was taken stays taken.
+    #[must_use]
+    pub fn with_spec(self, spec: BucketSpec) -> Self {
+        Self { spec, ..self }
+    }
+
+    /// The row to store before the answer goes out; `None` if the stored one still covers this bucket.
+    /// Call [`Bucket::saved`] once it is written.
+    #[must_use]
+    pub fn unsaved(&self) -> Option<Stored> {
+        let later = mark(&self.spec, self.gcra, self.stored.mark);
+        let block = self.block_until_ms > self.stored.block_until_ms;
+        (later.is_some() || block)
+            .then(|| Stored { mark: later.unwrap_or(self.stored.mark), block_until_ms: self.block_until_ms })
+    }
+
+    /// Notes that this row is written.
+    pub fn saved(&mut self, stored: Stored) {
+        self.stored = stored;
+    }
+
+    /// Whether it is full and unblocked, its stored mark included: then it may be forgotten, and its row deleted.
+    #[must_use]
+    pub fn is_idle(&self, now_ms: u64) -> bool {
+        let Mark(mark_us) = self.stored.mark;
+        let full_at_us = self.gcra.full_at_us.max(mark_us);
+        full_at_us <= now_ms.saturating_mul(1000) && self.block_until_ms.max(self.stored.block_until_ms) <= now_ms
+    }
+
+    /// What headers show of it.
+    #[must_use]
+    pub fn view(&self, now_ms: u64) -> LimitView {
+        LimitView {
+            policy: self.policy(),
+            limit: self.spec.limit,
+            window_s: seconds_up(self.spec.window_ms).max(1),
+            remaining: self.gcra.remaining(&self.spec, now_ms),
+            reset_s: seconds_up(self.gcra.reset_ms(now_ms)),
+        }
+    }
+
+    /// The name of its policy in headers and problems: the tier, and whose bucket if not the caller's own.
+    #[must_use]
+    pub fn policy(&self) -> String {
+        match self.spec.kind {
+            BucketKind::Principal => self.spec.tier.to_string(),
+            kind @ (BucketKind::Address | BucketKind::Workspace) => format!("{}-{kind}", self.spec.tier),
+        }
+    }
+
+    /// What a charge would come to; nothing changes. A block outlasts the bucket's own wait.
+    fn refusal_ms(&self, now_ms: u64, cost: u32) -> Option<u64> {
+        let mut gcra = self.gcra;
+        let wait_ms = match gcra.take(&self.spec, now_ms, cost) {
+            Take::Allowed { .. } => 0,
+            Take::Denied { retry_after_ms } => retry_after_ms,
+        };
+        let blocked_ms = self.block_until_ms.saturating_sub(now_ms);
+        Some(wait_ms.max(blocked_ms)).filter(|ms| *ms > 0)
+    }
+
+    /// Begins a block, unless one is running: attempts during a block do not lengthen it.
+    fn block(&mut self, now_ms: u64) {
+        if self.spec.block_ms > 0 && self.block_until_ms <= now_ms {
+            self.block_until_ms = now_ms.saturating_add(self.spec.block_ms);
+        }
+    }
+}
+
+/// What came of a charge to several buckets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// All paid.
+    Allowed {
+        /// The bucket with the fewest tokens left.
+        view: LimitView,
+    },
+    /// None paid.
+    Denied {
+        /// Milliseconds after which the same request passes if no other comes before it.
+        retry_after_ms: u64,
+        /// The names of the policies that refused.
+        policies: Vec<String>,
+        /// The bucket that refused for the longest.
+        view: LimitView,
+    },
+}
+
+/// Charges every bucket, or none. Store what [`Bucket::unsaved`] names before answering, whichever way it went.
+/// `None` for no buckets.
+pub fn charge(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
+    if buckets.iter().any(|bucket| bucket.refusal_ms(now_ms, cost).is_some()) {
+        return deny(buckets, now_ms, cost);
+    }
+    for bucket in buckets.iter_mut() {
+        bucket.gcra.take(&bucket.spec, now_ms, cost);
+    }
+    let view = buckets.iter().map(|bucket| bucket.view(now_ms)).min_by_key(|view| view.remaining)?;
+    Some(Charge::Allowed { view })
+}
+
+fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
+    let mut policies = Vec::new();
+    for bucket in buckets.iter_mut().filter(|bucket| bucket.refusal_ms(now_ms, cost).is_some()) {
+        bucket.block(now_ms);
+        policies.push(bucket.policy());
+    }
+    let waits = buckets.iter().filter_map(|bucket| Some((bucket.refusal_ms(now_ms, cost)?, bucket)));
+    let (retry_after_ms, longest) = waits.max_by_key(|(wait_ms, _)| *wait_ms)?;
+    // The reset of a refusal is its wait: Retry-After must not come before it (RateLimit header draft, section 5).
+    let view = LimitView { remaining: 0, reset_s: seconds_up(retry_after_ms), ..longest.view(now_ms) };
+    Some(Charge::Denied { retry_after_ms, policies, view })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::{Limits, Tier};
+    use crate::role::Plan;
+
+    fn buckets(tier: Tier) -> [Bucket; 3] {
+        Limits::default().buckets(tier, Plan::Free).map(Bucket::fresh)
+    }
+
+    #[test]
+    fn the_eleventh_strict_call_is_refused_for_the_block() {
+        let mut buckets = buckets(Tier::Strict);
+        for _ in 0..10 {
+            assert!(matches!(charge(&mut buckets, 5_000, 1), Some(Charge::Allowed { .. })));
+        }
+        let before = buckets;
+        let Some(Charge::Denied { retry_after_ms, policies, view }) = charge(&mut buckets, 5_000, 1) else {
+            unreachable!("the bucket is empty")
+        };
+        assert_eq!((retry_after_ms, policies, view.reset_s), (300_000, vec!["strict".to_owned()], 300));
+        // Only the caller's own bucket is blocked, and its block is stored before the answer.
+        assert_eq!(buckets[1..], before[1..]);
+        assert_eq!(buckets[0].unsaved().map(|row| row.block_until_ms), Some(305_000));
+    }
+
+    #[test]
+    fn a_stored_mark_covers_a_second_of_rate() {
+        let [mut bucket, ..] = buckets(Tier::Relaxed);
+        let _ = charge(std::slice::from_mut(&mut bucket), 1_000, 1);
+        let row = bucket.unsaved().expect("nothing is stored yet");
+        assert_eq!(row.mark, Mark(1_000_000 + 120_000 + 1_000_000));
+        bucket.saved(row);
+        // 500 a minute are 8.3 a second: eight more pass without a write.
+        for _ in 0..8 {
+            let _ = charge(std::slice::from_mut(&mut bucket), 1_000, 1);
+            assert_eq!(bucket.unsaved(), None);
+        }
+        let _ = charge(std::slice::from_mut(&mut bucket), 1_000, 1);
+        assert!(bucket.unsaved().is_some());
+    }
+}

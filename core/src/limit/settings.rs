@@ -1,0 +1,214 @@
+//! The numbers of the tiers: defaults, overrides, scale.
+//!
+//! In scope: from configuration to the three buckets of a request. Out of scope: reading the environment.
+
+use serde::Deserialize;
+
+use super::{BucketKind, BucketSpec, Tier};
+use crate::role::Plan;
+
+/// Configuration that no limit can be made of.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Not JSON, or of another shape.
+    #[error("LIMITS is not an object of tiers such as {{\"strict\":{{\"base\":10}}}}")]
+    Json(#[from] serde_json::Error),
+    /// A number that makes no limit.
+    #[error("LIMITS: base, window_ms and burst of `{0}` must be at least 1")]
+    Zero(Tier),
+    /// A scale that makes no limit.
+    #[error("LIMIT_SCALE must be a number of at least 0.001")]
+    Scale,
+}
+
+/// The numbers of one tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierSettings {
+    /// Requests per window.
+    pub base: u32,
+    /// The window, in milliseconds.
+    pub window_ms: u32,
+    /// Requests that may come at once.
+    pub burst: u32,
+    /// How long a caller is refused after his first refusal, in milliseconds; 0 for no block.
+    pub block_ms: u32,
+    /// Whether a better plan multiplies base and burst.
+    pub scales_with_plan: bool,
+}
+
+/// The numbers of all tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sign-in, invitations, keys, secrets.
+    pub strict: TierSettings,
+    /// Writes and uncached work.
+    pub standard: TierSettings,
+    /// Cached reads and streams.
+    pub relaxed: TierSettings,
+    /// Calls whose credential is unknown, by address.
+    pub anonymous: TierSettings,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minute = |base, block_ms, scales_with_plan| TierSettings {
+            base,
+            window_ms: 60_000,
+            burst: base,
+            block_ms,
+            scales_with_plan,
+        };
+        // Ten a second with a burst of twenty: a browser's opening volley passes, a flood does not.
+        let anonymous =
+            TierSettings { base: 10, window_ms: 1000, burst: 20, block_ms: 0, scales_with_plan: false };
+        Self {
+            strict: minute(10, 300_000, false),
+            standard: minute(100, 60_000, true),
+            relaxed: minute(500, 0, true),
+            anonymous,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierOverride {
+    base: Option<u32>,
+    window_ms: Option<u32>,
+    burst: Option<u32>,
+    block_ms: Option<u32>,
+    scales_with_plan: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Override {
+    strict: Option<TierOverride>,
+    standard: Option<TierOverride>,
+    relaxed: Option<TierOverride>,
+    anonymous: Option<TierOverride>,
+}
+
+impl Limits {
+    /// The defaults with the fields of this JSON put in their place; the burst follows the base unless it is given.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for unknown fields and for numbers that make no limit.
+    pub fn from_json(text: &str) -> Result<Self, SettingsError> {
+        let given: Override = serde_json::from_str(text)?;
+        let default = Self::default();
+        Ok(Self {
+            strict: default.strict.overridden(given.strict, Tier::Strict)?,
+            standard: default.standard.overridden(given.standard, Tier::Standard)?,
+            relaxed: default.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
+            anonymous: default.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
+        })
+    }
+
+    /// Base and burst of every tier times `scale`, rounded, at least 1.
+    ///
+    /// # Errors
+    /// [`SettingsError::Scale`] below 0.001 and for what is not a number.
+    pub fn scaled(self, scale: f64) -> Result<Self, SettingsError> {
+        if !scale.is_finite() || scale < 0.001 {
+            return Err(SettingsError::Scale);
+        }
+        Ok(Self {
+            strict: self.strict.scaled(scale),
+            standard: self.standard.scaled(scale),
+            relaxed: self.relaxed.scaled(scale),
+            anonymous: self.anonymous.scaled(scale),
+        })
+    }
+
+    /// The numbers of one tier.
+    #[must_use]
+    pub const fn tier(&self, tier: Tier) -> &TierSettings {
+        match tier {
+            Tier::Strict => &self.strict,
+            Tier::Standard => &self.standard,
+            Tier::Relaxed => &self.relaxed,
+            Tier::Anonymous => &self.anonymous,
+        }
+    }
+
+    /// The three buckets that a request of this tier is charged to: principal, address, workspace.
+    #[must_use]
+    pub fn buckets(&self, tier: Tier, plan: Plan) -> [BucketSpec; 3] {
+        [BucketKind::Principal, BucketKind::Address, BucketKind::Workspace].map(|kind| self.bucket(tier, kind, plan))
+    }
+
+    /// One bucket. Only the caller's own is blocked after a refusal: a block of a shared one would punish bystanders.
+    #[must_use]
+    pub fn bucket(&self, tier: Tier, kind: BucketKind, plan: Plan) -> BucketSpec {
+        let settings = self.tier(tier);
+        let plan_factor = if settings.scales_with_plan { u64::from(plan.multiplier()) } else { 1 };
+        let factor = plan_factor * kind.share();
+        BucketSpec {
+            tier,
+            kind,
+            limit: u64::from(settings.base) * factor,
+            window_ms: u64::from(settings.window_ms),
+            burst: u64::from(settings.burst) * factor,
+            block_ms: if kind == BucketKind::Principal { u64::from(settings.block_ms) } else { 0 },
+        }
+    }
+}
+
+impl TierSettings {
+    fn overridden(self, given: Option<TierOverride>, tier: Tier) -> Result<Self, SettingsError> {
+        let Some(given) = given else { return Ok(self) };
+        let base = given.base.unwrap_or(self.base);
+        let settings = Self {
+            base,
+            window_ms: given.window_ms.unwrap_or(self.window_ms),
+            burst: given.burst.unwrap_or(base),
+            block_ms: given.block_ms.unwrap_or(self.block_ms),
+            scales_with_plan: given.scales_with_plan.unwrap_or(self.scales_with_plan),
+        };
+        let zero = settings.base == 0 || settings.window_ms == 0 || settings.burst == 0;
+        if zero { Err(SettingsError::Zero(tier)) } else { Ok(settings) }
+    }
+
+    fn scaled(self, scale: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
+        let times = |number: u32| (f64::from(number) * scale).round().clamp(1.0, f64::from(u32::MAX)) as u32;
+        Self { base: times(self.base), burst: times(self.burst), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_multiply_the_tiers_that_scale() {
+        let limits = Limits::default();
+        let of = |tier, plan| limits.buckets(tier, plan).map(|spec| spec.limit);
+        assert_eq!(of(Tier::Strict, Plan::Enterprise), [10, 50, 200]);
+        assert_eq!(of(Tier::Standard, Plan::Free), [100, 500, 2000]);
+        assert_eq!(of(Tier::Standard, Plan::Team), [500, 2500, 10_000]);
+        assert_eq!(of(Tier::Relaxed, Plan::Business), [10_000, 50_000, 200_000]);
+    }
+
+    #[test]
+    fn configuration_overrides_field_by_field() {
+        let limits = Limits::from_json(r#"{"strict":{"base":3},"relaxed":{"burst":7,"block_ms":5}}"#).expect("limits");
+        assert_eq!((limits.strict.base, limits.strict.burst, limits.strict.block_ms), (3, 3, 300_000));
+        assert_eq!((limits.relaxed.base, limits.relaxed.burst, limits.relaxed.block_ms), (500, 7, 5));
+        assert_eq!(limits.standard, Limits::default().standard);
+        for text in ["", "[]", r#"{"other":{}}"#, r#"{"strict":{"rate":1}}"#, r#"{"strict":{"base":0}}"#] {
+            assert!(Limits::from_json(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_scale_never_leaves_nothing() {
+        let scaled = |scale| Limits::default().scaled(scale).expect("scale");
+        assert_eq!((scaled(0.001).strict.base, scaled(0.001).strict.burst), (1, 1));
+        assert_eq!((scaled(1.0), scaled(1000.0).standard.base), (Limits::default(), 100_000));
+        for scale in [0.0, -1.0, 0.0009, f64::NAN, f64::INFINITY] {
+            assert!(Limits::default().scaled(scale).is_err(), "{scale}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Who a socket belongs to, as the Worker admitted it.
+//!
+//! In scope: the one internal header between Worker and object. Out of scope: admission.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::UserId;
+use crate::role::WorkspaceRole;
+use crate::sync::ClientId;
+
+/// A header that is no identity.
+#[derive(Debug, thiserror::Error)]
+#[error("the presence header is not an identity")]
+pub struct IdentityError(#[from] serde_json::Error);
+
+/// Who a socket belongs to. Only the Worker makes one, after admission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The client, of its own choice; one of one user at a time.
+    pub client_id: ClientId,
+    /// The user the credential names.
+    pub user_id: UserId,
+    /// What others see as his name.
+    pub name: Option<String>,
+    /// His role in the workspace.
+    pub role: WorkspaceRole,
+    /// When the credential ends, in milliseconds since 1970.
+    pub expires_at_ms: u64,
+}
+
+impl Identity {
+    /// The header's name. The Worker sets it; the object is reached by nobody else.
+    pub const HEADER: &'static str = "x-drey-presence";
+
+    /// The header's value: JSON in ASCII, for a header holds nothing else.
+    ///
+    /// # Errors
+    /// That of JSON; an identity has nothing that could cause one.
+    pub fn to_header(&self) -> Result<String, IdentityError> {
+        let json = serde_json::to_string(self)?;
+        let mut header = String::with_capacity(json.len());
+        for character in json.chars() {
+            if character.is_ascii() {
+                header.push(character);
+            } else {
+                let mut units = [0; 2];
+                header.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+        }
+        Ok(header)
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`IdentityError`] for another shape.
+    pub fn from_header(header: &str) -> Result<Self, IdentityError> {
+        Ok(serde_json::from_str(header)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_any_script_fits_a_header() {
+        let identity = Identity {
+            client_id: ClientId::parse("c1").expect("client"),
+            user_id: UserId::from_uuid(uuid::Uuid::nil()),
+            name: Some("Ada 🦊 Łovelace \"x\"".to_owned()),
+            role: WorkspaceRole::Viewer,
+            expires_at_ms: 1_700_000_000_000,
+        };
+        let header = identity.to_header().expect("header");
+        assert!(header.is_ascii(), "{header}");
+        assert_eq!(Identity::from_header(&header).expect("identity"), identity);
+        assert!(Identity::from_header("{}").is_err());
+    }
+}
