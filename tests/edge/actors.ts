@@ -126,7 +126,7 @@ export async function organisation(owner: User, fields: Record<string, unknown> 
 }
 
 export async function workspace(
-  org: OwnedOrg,
+  org: { id: string; owner: User },
   fields: Record<string, unknown> = {},
 ): Promise<OwnedWorkspace> {
   const body = { name: unique("Workspace"), ...fields };

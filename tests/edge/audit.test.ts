@@ -10,7 +10,11 @@ test("every change of a workspace is an event that names its request", async () 
   const changed = await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "Renamed" });
   const made = await project(place);
   const events = (await audit(place)).data;
-  expect(events.map((event) => event.action)).toEqual(["project.created", "workspace.updated", "workspace.created"]);
+  expect(events.map((event) => event.action)).toEqual([
+    "project.created",
+    "workspace.updated",
+    "workspace.created",
+  ]);
   expect(events[0]).toMatchObject({ target: { type: "project", id: made.id } });
   expect(events[1]).toEqual({
     id: expect.stringMatching(/^evt_/),
@@ -67,7 +71,10 @@ test("only admins read the audit, page by page", async () => {
   expect([...first.data, ...second.data]).toEqual(all.data);
 });
 
-async function audit(place: { id: string; owner: Parameters<typeof call>[0] }, query = ""): Promise<Page<AuditEvent>> {
+async function audit(
+  place: { id: string; owner: Parameters<typeof call>[0] },
+  query = "",
+): Promise<Page<AuditEvent>> {
   const answer = await call<Page<AuditEvent>>(place.owner, "GET", `/v1/workspaces/${place.id}/audit${query}`);
   return expectStatus(answer, 200).body;
 }

@@ -1,6 +1,16 @@
 /** What a repeated read costs, and that no cached answer outlives its truth or leaves its tenant. */
 import { expect, test } from "vitest";
-import { type Answer, call, expectProblem, expectStatus, home, member, project, trace, type User } from "./actors.ts";
+import {
+  type Answer,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  project,
+  trace,
+  type User,
+} from "./actors.ts";
 import { neonCounters } from "./neighbours.ts";
 import type { Page, Project } from "./shapes.ts";
 import { poll, world } from "./world.ts";
@@ -97,7 +107,10 @@ test("another query is another answer, its parameters' order is not", async () =
 test("If-None-Match answers 304 with the ETag and without a body, from list and item", async () => {
   const place = await home();
   const made = await project(place);
-  for (const path of [`/v1/workspaces/${place.id}/projects`, `/v1/workspaces/${place.id}/projects/${made.id}`]) {
+  for (const path of [
+    `/v1/workspaces/${place.id}/projects`,
+    `/v1/workspaces/${place.id}/projects/${made.id}`,
+  ]) {
     const etag = String((await call(place.owner, "GET", path)).headers.get("etag"));
     expect(etag).toMatch(/^"[^"]+"$/);
     for (const condition of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {

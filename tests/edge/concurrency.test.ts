@@ -54,7 +54,9 @@ test("20 pushers at once on one scope: gapless, unique, complete, one round trip
   expect(epochs.toSorted((a, b) => a - b)).toEqual(Array.from({ length: total }, (_, index) => index + 1));
   expect(outcomes.flat().map((outcome) => outcome.roundTrips)).toEqual(outcomes.flat().map(() => 1));
   const messages = await catchUp(place.owner, place, workspaceScope(place));
-  expect(messages.map((message) => message.headers.version)).toEqual(Array.from({ length: total }, (_, i) => i + 1));
+  expect(messages.map((message) => message.headers.version)).toEqual(
+    Array.from({ length: total }, (_, i) => i + 1),
+  );
   const written = messages.map((message) => `${message.headers.client_id}/${message.headers.mutation_id}`);
   expect(new Set(written).size).toBe(total);
 }, 60_000);
@@ -64,9 +66,13 @@ test("the same batch pushed by ten connections at once is applied once", async (
   const scope = workspaceScope(place);
   const one = device(place.owner, place);
   const batch = [mutation(one, scope), mutation(one, scope), mutation(one, scope)];
-  const answers = await atOnce(10, (index) => push({ ...one, user: { ...one.user, api: isolate(index) } }, batch));
+  const answers = await atOnce(10, (index) =>
+    push({ ...one, user: { ...one.user, api: isolate(index) } }, batch),
+  );
   for (const answer of answers) expect(expectStatus(answer, 200).body.last_mutation_id).toBe(3);
-  const applied = answers.filter((answer) => answer.body.results.every((result) => result.outcome === "applied"));
+  const applied = answers.filter((answer) =>
+    answer.body.results.every((result) => result.outcome === "applied"),
+  );
   expect(applied).toHaveLength(1);
   expect(await catchUp(place.owner, place, scope)).toHaveLength(3);
 });
@@ -99,7 +105,12 @@ interface Outcome {
   roundTrips: number;
 }
 
-async function pushRounds(one: Device, place: OwnedWorkspace, rounds: number, size: number): Promise<Outcome[]> {
+async function pushRounds(
+  one: Device,
+  place: OwnedWorkspace,
+  rounds: number,
+  size: number,
+): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const mine = trace();

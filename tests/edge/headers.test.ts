@@ -8,7 +8,10 @@ const ORIGIN = "https://app.example.test";
 let cell: OwnCell;
 
 beforeAll(async () => {
-  cell = await world().restart({ CORS_ORIGINS: `${ORIGIN},https://other.example.test`, ENVIRONMENT: "production" });
+  cell = await world().restart({
+    CORS_ORIGINS: `${ORIGIN},https://other.example.test`,
+    ENVIRONMENT: "production",
+  });
 });
 afterAll(() => cell.stop());
 
@@ -46,7 +49,9 @@ test("a trace is continued with a span of our own, a malformed one replaced", as
   expect(echoed).not.toBe(mine.traceparent);
   for (const bad of ["00-zz-11-01", `00-${"0".repeat(32)}-${"1".repeat(16)}-01`, "garbage"]) {
     const replaced = await call(null, "GET", "/healthz", undefined, { traceparent: bad });
-    expect(replaced.headers.get("traceparent")).toMatch(/^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/);
+    expect(replaced.headers.get("traceparent")).toMatch(
+      /^00-(?!0{32})[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/,
+    );
   }
 });
 
@@ -63,7 +68,11 @@ test("tenant headers that agree with the path are welcome, others are 400", asyn
     expectProblem(await call(place.owner, "GET", path, undefined, headers), 400, "tenant-mismatch");
   }
   const org = `/v1/orgs/${place.org_id}`;
-  expectProblem(await call(place.owner, "GET", org, undefined, { "x-org-id": nowhere("org") }), 400, "tenant-mismatch");
+  expectProblem(
+    await call(place.owner, "GET", org, undefined, { "x-org-id": nowhere("org") }),
+    400,
+    "tenant-mismatch",
+  );
 });
 
 test("forged addresses and actors change nothing", async () => {
@@ -77,12 +86,22 @@ test("forged addresses and actors change nothing", async () => {
   const answer = await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "Forged" }, forged);
   expectStatus(answer, 200);
   expect(answer.headers.get("x-actor-id")).toBe(place.owner.id);
-  const audit = await call<Page<AuditEvent>>(place.owner, "GET", `/v1/workspaces/${place.id}/audit`, undefined, {
-    "x-drey-revision": String(answer.headers.get("x-drey-revision")),
-  });
+  const audit = await call<Page<AuditEvent>>(
+    place.owner,
+    "GET",
+    `/v1/workspaces/${place.id}/audit`,
+    undefined,
+    {
+      "x-drey-revision": String(answer.headers.get("x-drey-revision")),
+    },
+  );
   expect(audit.body.data[0]).toMatchObject({ action: "workspace.updated", actor_id: place.owner.id });
   expect(audit.text).not.toContain("203.0.113");
-  expectProblem(await call(null, "GET", "/v1/me", undefined, { "x-actor-id": place.owner.id }), 401, "unauthenticated");
+  expectProblem(
+    await call(null, "GET", "/v1/me", undefined, { "x-actor-id": place.owner.id }),
+    401,
+    "unauthenticated",
+  );
 });
 
 test("one log line of a request tells who, where, what and how long, and no secret", async () => {
@@ -90,7 +109,8 @@ test("one log line of a request tells who, where, what and how long, and no secr
   const answer = await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "Logged-name" });
   const id = String(answer.headers.get("x-request-id"));
   const line = await poll("the log line", async () => (await world().logs()).find((one) => one.includes(id)));
-  for (const part of [place.id, place.owner.id, "/v1/workspaces/{ws}", "PATCH", "200"]) expect(line).toContain(part);
+  for (const part of [place.id, place.owner.id, "/v1/workspaces/{ws}", "PATCH", "200"])
+    expect(line).toContain(part);
   expect(line).not.toContain("Logged-name");
   expect(line).not.toContain(place.owner.token.slice(-40));
 });
@@ -112,12 +132,25 @@ test("an answer to a configured origin exposes what clients need", async () => {
   const answer = await call(caller, "GET", "/v1/me", undefined, { origin: ORIGIN });
   expect(answer.headers.get("access-control-allow-origin")).toBe(ORIGIN);
   expect(listOf(answer, "access-control-expose-headers")).toEqual(
-    expect.arrayContaining(["etag", "location", "link", "retry-after", "ratelimit", "x-request-id", "x-drey-revision"]),
+    expect.arrayContaining([
+      "etag",
+      "location",
+      "link",
+      "retry-after",
+      "ratelimit",
+      "x-request-id",
+      "x-drey-revision",
+    ]),
   );
 });
 
 test("an origin that is not configured gets no permission", async () => {
-  for (const origin of ["https://evil.example", `${ORIGIN}.evil.example`, "null", "http://app.example.test"]) {
+  for (const origin of [
+    "https://evil.example",
+    `${ORIGIN}.evil.example`,
+    "null",
+    "http://app.example.test",
+  ]) {
     const asked = await preflight(origin, "GET", "authorization");
     expect([origin, asked.headers.get("access-control-allow-origin")]).toEqual([origin, null]);
   }

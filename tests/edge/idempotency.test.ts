@@ -42,8 +42,14 @@ test("accepting with a key replays too, instead of saying that the invitation is
   const { token } = await invite(org, {});
   const guest = await user();
   const headers = { "idempotency-key": randomUUID() };
-  const first = expectStatus(await call<Org>(guest, "POST", "/v1/invitations/accept", { token }, headers), 200);
-  const again = expectStatus(await call<Org>(guest, "POST", "/v1/invitations/accept", { token }, headers), 200);
+  const first = expectStatus(
+    await call<Org>(guest, "POST", "/v1/invitations/accept", { token }, headers),
+    200,
+  );
+  const again = expectStatus(
+    await call<Org>(guest, "POST", "/v1/invitations/accept", { token }, headers),
+    200,
+  );
   expect(again.body).toEqual(first.body);
   expect(again.headers.get("idempotent-replayed")).toBe("true");
 });
@@ -73,17 +79,23 @@ test("bare and quoted are one key", async () => {
   const owner = await user();
   const key = randomUUID();
   const body = { name: "Quoted" };
-  const bare = expectStatus(await call<Org>(owner, "POST", "/v1/orgs", body, { "idempotency-key": key }), 201);
+  const bare = expectStatus(
+    await call<Org>(owner, "POST", "/v1/orgs", body, { "idempotency-key": key }),
+    201,
+  );
   const quoted = await call<Org>(owner, "POST", "/v1/orgs", body, { "idempotency-key": `"${key}"` });
   expect(expectStatus(quoted, 201).body.id).toBe(bare.body.id);
 });
 
-test.each(["", '""', '"open', "x".repeat(256), "with space", "tab\tinside"])("the key %j is refused", async (key) => {
-  const owner = await user();
-  const answer = await call(owner, "POST", "/v1/orgs", { name: "No" }, { "idempotency-key": key });
-  expectProblem(answer, 400, "invalid-idempotency-key");
-  expect((await call<Page<Org>>(owner, "GET", "/v1/orgs")).body.data).toEqual([]);
-});
+test.each(["", '""', '"open', "x".repeat(256), "with space", "tab\tinside"])(
+  "the key %j is refused",
+  async (key) => {
+    const owner = await user();
+    const answer = await call(owner, "POST", "/v1/orgs", { name: "No" }, { "idempotency-key": key });
+    expectProblem(answer, 400, "invalid-idempotency-key");
+    expect((await call<Page<Org>>(owner, "GET", "/v1/orgs")).body.data).toEqual([]);
+  },
+);
 
 test("a key of 255 characters is welcome", async () => {
   const headers = { "idempotency-key": "k".repeat(255) };

@@ -8,8 +8,8 @@ import {
   expectStatus,
   home,
   invite,
-  orgMember,
   organisation,
+  orgMember,
   unique,
   user,
   workspace,
@@ -55,9 +55,10 @@ test("the database holds a digest, never the token", async () => {
       "select to_jsonb(invitation)::text as row from invitation where to_jsonb(invitation)::text like $1",
       [`%${org.owner.id.slice(-4)}%`],
     );
-    const all = await client.query("select count(*)::int as n from invitation where to_jsonb(invitation)::text like $1", [
-      `%${token}%`,
-    ]);
+    const all = await client.query(
+      "select count(*)::int as n from invitation where to_jsonb(invitation)::text like $1",
+      [`%${token}%`],
+    );
     expect(found.rows.every((row) => !String(row.row).includes(token))).toBe(true);
     expect(all.rows, id).toEqual([{ n: 0 }]);
   } finally {

@@ -8,8 +8,8 @@ import {
   expectStatus,
   home,
   member,
-  organisation,
   type OwnedWorkspace,
+  organisation,
   type User,
   unique,
   user,
@@ -77,7 +77,9 @@ test("an admitted call tells what is left, and the next one less", async () => {
 test("three isolates admit together no more than one", async () => {
   const place = await home(slow.api);
   const since = Date.now();
-  const answers = await atOnce(90, (index) => write({ ...place.owner, api: slow.apis[index % 3] ?? "" }, place));
+  const answers = await atOnce(90, (index) =>
+    write({ ...place.owner, api: slow.apis[index % 3] ?? "" }, place),
+  );
   expect(statuses(answers)).toEqual([200, 429]);
   const admitted = answers.filter((answer) => answer.status === 200).length;
   expect(admitted).toBeGreaterThanOrEqual(BURST);
@@ -158,7 +160,7 @@ test("a strict limit blocks for its block, however fast its bucket fills, and no
 test("a block outlives the eviction of its gate", async () => {
   const org = await organisation(await user(quick.api));
   await untilRefused(() => invitation(org));
-  await quick.evict("WorkspaceGate", org.id);
+  await quick.evict("WorkspaceGate", `org:${org.id}`);
   expectProblem(await invitation(org), 429, "rate-limited");
 });
 
@@ -166,12 +168,20 @@ test("a refused call has no effect", async () => {
   const place = await home(slow.api);
   await inTurn(BURST, () => write(place.owner, place));
   const name = unique("Refused");
-  expectProblem(await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name }), 429, "rate-limited");
+  expectProblem(
+    await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name }),
+    429,
+    "rate-limited",
+  );
   const read = await call<{ name: string }>(place.owner, "GET", `/v1/workspaces/${place.id}`);
   expect(read.body.name).not.toBe(name);
 });
 
-function write(caller: User, place: OwnedWorkspace, headers: Record<string, string> = {}): Promise<Answer<unknown>> {
+function write(
+  caller: User,
+  place: OwnedWorkspace,
+  headers: Record<string, string> = {},
+): Promise<Answer<unknown>> {
   const body = { client_id: "limits", mutations: [] };
   return call(caller, "POST", `/v1/workspaces/${place.id}/sync/push`, body, headers);
 }

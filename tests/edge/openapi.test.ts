@@ -1,8 +1,10 @@
 /** `/openapi.json`: valid OpenAPI 3.1, and the same list of routes that the router has. */
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectProblem, expectStatus, nowhere } from "./actors.ts";
 import { fill, isGuarded, type Row, rows, type Spec, spec } from "./spec.ts";
+
+import { type OwnCell, world } from "./world.ts";
 
 const ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -18,6 +20,16 @@ const ANY_IDS = {
   scope_id: nowhere("ws"),
 };
 
+/** Callers without a credential share one address and its limit: these many get a cell of their own. */
+let cell: OwnCell;
+
+beforeAll(async () => {
+  cell = await world().restart({
+    LIMITS: JSON.stringify({ anonymous: { base: 10_000 }, strict: { base: 10_000 } }),
+  });
+});
+afterAll(() => cell.stop());
+
 test("the document is valid OpenAPI 3.1 and may be cached by anybody", async () => {
   const answer = expectStatus(await call<Spec>(null, "GET", "/openapi.json"), 200);
   expect(answer.body.openapi).toMatch(/^3\.1\./);
@@ -31,7 +43,7 @@ test("each operation of the document answers: 401 where it is guarded, 200 where
   const document = await spec();
   const seen = await Promise.all(
     rows(document).map(async (row) => {
-      const answer = await call(null, row.method, fill(row.path, ANY_IDS));
+      const answer = await call(null, row.method, `${cell.api}${fill(row.path, ANY_IDS)}`);
       return { row: `${row.method} ${row.path}`, status: answer.status, guarded: isGuarded(document, row) };
     }),
   );
@@ -45,7 +57,7 @@ test("every other method of a path is 405, and Allow lists exactly the path's ow
   for (const path of Object.keys(document.paths)) {
     const own = methodsOf(rows(document), path);
     for (const method of ALL_METHODS.filter((one) => !own.includes(one))) {
-      const answer = await call(null, method, fill(path, ANY_IDS));
+      const answer = await call(null, method, `${cell.api}${fill(path, ANY_IDS)}`);
       const allowed = allowedBy(answer.headers);
       if (answer.status !== 405 || allowed !== own.join()) wrong.push([method, path, answer.status, allowed]);
     }

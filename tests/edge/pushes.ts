@@ -3,7 +3,7 @@
  *
  * In scope: well-formed calls. Out of scope: wrong ones, which the tests write out themselves.
  */
-import { type Answer, call, unique, type User } from "./actors.ts";
+import { type Answer, call, type User, unique } from "./actors.ts";
 import type { PushResult, StateMessage } from "./shapes.ts";
 
 export interface Scope {

@@ -79,7 +79,11 @@ test("an entity that only this client wrote since its base is not stale", async 
   const scope = workspaceScope(place);
   const one = device(place.owner, place);
   const entity = { type: "request", id: unique("request") };
-  const batch = [mutation(one, scope, { entity }), mutation(one, scope, { entity }), mutation(one, scope, { entity })];
+  const batch = [
+    mutation(one, scope, { entity }),
+    mutation(one, scope, { entity }),
+    mutation(one, scope, { entity }),
+  ];
   const answer = expectStatus(await push(one, batch), 200);
   expect(answer.body.results.map((result) => result.outcome)).toEqual(["applied", "applied", "applied"]);
 });
@@ -118,7 +122,15 @@ test.each([
   ["a variable", { type: "variable", value: { key: "token", value: "hunter2", secret: true } }],
   [
     "an environment",
-    { type: "environment", value: { variables: [{ key: "a", value: "1" }, { key: "t", secret: true, value: "hunter2" }] } },
+    {
+      type: "environment",
+      value: {
+        variables: [
+          { key: "a", value: "1" },
+          { key: "t", secret: true, value: "hunter2" },
+        ],
+      },
+    },
   ],
 ])("a secret's value inside %s is rejected, alone, and stored nowhere", async (_, { type, value }) => {
   const place = await home();

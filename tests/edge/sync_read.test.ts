@@ -37,7 +37,10 @@ test("a value keeps its bytes: spaces, number forms, escapes, key order", async 
   const one = device(place.owner, place);
   const scope = workspaceScope(place);
   const raw = '{ "b" : 1.50,\n  "a":1e3, "dup\\u00e9":"\\/", "big":12345678901234567890 }';
-  const text = JSON.stringify({ client_id: one.clientId, mutations: [mutation(one, scope, { value: "RAW" })] });
+  const text = JSON.stringify({
+    client_id: one.clientId,
+    mutations: [mutation(one, scope, { value: "RAW" })],
+  });
   const path = `/v1/workspaces/${place.id}/sync/push`;
   expectStatus(await call(place.owner, "POST", path, text.replace('"RAW"', raw)), 200);
   expect((await readScope(place.owner, place, scope)).text).toContain(raw);
@@ -107,7 +110,13 @@ test("a full chunk is closed: immutable, identical for ever, and a repeated read
   const one = device(place.owner, place);
   for (let n = 0; n < 6; n += 1) {
     const value = { filler: "x".repeat(200_000) };
-    expectStatus(await push(one, Array.from({ length: 4 }, () => mutation(one, scope, { value }))), 200);
+    expectStatus(
+      await push(
+        one,
+        Array.from({ length: 4 }, () => mutation(one, scope, { value })),
+      ),
+      200,
+    );
   }
   const first = expectStatus(await readScope(place.owner, place, scope, "?offset=-1"), 200);
   expect(first.headers.get("cache-control")).toBe("private, max-age=31536000, immutable");
@@ -117,7 +126,9 @@ test("a full chunk is closed: immutable, identical for ever, and a repeated read
   const again = await readScope(place.owner, place, scope, "?offset=-1", { traceparent: mine.traceparent });
   expect(expectStatus(again, 200).text).toBe(first.text);
   const all = await catchUp(place.owner, place, scope);
-  expect(all.map((message) => message.headers.version)).toEqual(Array.from({ length: 24 }, (_, index) => index + 1));
+  expect(all.map((message) => message.headers.version)).toEqual(
+    Array.from({ length: 24 }, (_, index) => index + 1),
+  );
   expect((await neonCounters(mine.id)).requests).toBeLessThanOrEqual(1);
 });
 

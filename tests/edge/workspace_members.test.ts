@@ -1,7 +1,17 @@
 /** `/v1/workspaces/{ws}/members`: roles in a workspace, and how soon they stop to hold. */
 import { expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, member, nowhere, orgMember, project, user } from "./actors.ts";
 import type { OwnedWorkspace, User } from "./actors.ts";
+import {
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  nowhere,
+  orgMember,
+  project,
+  user,
+} from "./actors.ts";
 import type { Page, Workspace, WorkspaceMember, WorkspaceRole } from "./shapes.ts";
 import { world } from "./world.ts";
 
@@ -39,7 +49,9 @@ test("the list holds those with a row, newest first", async () => {
 test("who is not in the organisation cannot be added to its workspace", async () => {
   const place = await home();
   for (const id of [(await user()).id, nowhere("user")]) {
-    const answer = await call(place.owner, "PUT", `/v1/workspaces/${place.id}/members/${id}`, { role: "viewer" });
+    const answer = await call(place.owner, "PUT", `/v1/workspaces/${place.id}/members/${id}`, {
+      role: "viewer",
+    });
     expectProblem(answer, 409, "not-an-org-member");
   }
 });
@@ -86,7 +98,9 @@ test("a lowered role holds on all three isolates as soon as it is answered", asy
   expectStatus(await call(editor, "POST", `/v1/workspaces/${place.id}/projects`, created), 201);
   await setRole(place, editor, "viewer");
   for (const api of world().apis) {
-    const answer = await call({ ...editor, api }, "POST", `/v1/workspaces/${place.id}/projects`, { name: "After" });
+    const answer = await call({ ...editor, api }, "POST", `/v1/workspaces/${place.id}/projects`, {
+      name: "After",
+    });
     expectProblem(answer, 403, "forbidden");
   }
 });
@@ -94,10 +108,17 @@ test("a lowered role holds on all three isolates as soon as it is answered", asy
 test("a raised role is usable with the revision that its grant answered", async () => {
   const place = await home();
   const viewer = await member(place, "viewer");
-  expectProblem(await call(viewer, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Early" }), 403, "forbidden");
+  expectProblem(
+    await call(viewer, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Early" }),
+    403,
+    "forbidden",
+  );
   const revision = await setRole(place, viewer, "editor");
   const headers = { "x-drey-revision": revision };
-  expectStatus(await call(viewer, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Late" }, headers), 201);
+  expectStatus(
+    await call(viewer, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Late" }, headers),
+    201,
+  );
 });
 
 test("a stale If-Match changes nothing", async () => {
@@ -108,7 +129,10 @@ test("a stale If-Match changes nothing", async () => {
   expectProblem(await call(place.owner, "PUT", path, { role: "admin" }, stale), 412, "precondition-failed");
   expectProblem(await call(place.owner, "DELETE", path, undefined, stale), 412, "precondition-failed");
   await project(place);
-  expect((await call<WorkspaceMember>(place.owner, "GET", path)).body).toMatchObject({ role: "viewer", version: 1 });
+  expect((await call<WorkspaceMember>(place.owner, "GET", path)).body).toMatchObject({
+    role: "viewer",
+    version: 1,
+  });
 });
 
 async function setRole(place: OwnedWorkspace, whom: User, role: WorkspaceRole): Promise<string> {

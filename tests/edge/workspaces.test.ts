@@ -1,6 +1,17 @@
 /** `/v1/orgs/{org}/workspaces` and `/v1/workspaces/{ws}`. */
 import { expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, member, orgMember, organisation, user, workspace } from "./actors.ts";
+import {
+  type Answer,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  organisation,
+  orgMember,
+  user,
+  workspace,
+} from "./actors.ts";
 import type { Page, Workspace } from "./shapes.ts";
 
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
@@ -8,7 +19,10 @@ const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 test("a created workspace gets a slug from its name", async () => {
   const org = await organisation(await user());
   const path = `/v1/orgs/${org.id}/workspaces`;
-  const created = expectStatus(await call<Workspace>(org.owner, "POST", path, { name: "Grüne Küche  & Bar!" }), 201);
+  const created = expectStatus(
+    await call<Workspace>(org.owner, "POST", path, { name: "Grüne Küche  & Bar!" }),
+    201,
+  );
   expect(created.body).toEqual({
     id: expect.stringMatching(/^ws_[0-7][0-9a-hjkmnp-tv-z]{25}$/),
     org_id: org.id,
@@ -22,7 +36,9 @@ test("a created workspace gets a slug from its name", async () => {
   });
   expect(created.headers.get("location")).toBe(`/v1/workspaces/${created.body.id}`);
   expect(created.headers.get("etag")).toBe('"1"');
-  expect((await call<Workspace>(org.owner, "GET", `/v1/workspaces/${created.body.id}`)).body).toEqual(created.body);
+  expect((await call<Workspace>(org.owner, "GET", `/v1/workspaces/${created.body.id}`)).body).toEqual(
+    created.body,
+  );
 });
 
 test("any member of the organisation creates workspaces and is admin of his own", async () => {
@@ -75,7 +91,7 @@ test("pages join without gap or repetition and end with null", async () => {
   const seen: string[] = [];
   let next: string | null = `/v1/orgs/${org.id}/workspaces?limit=2`;
   while (next) {
-    const page = expectStatus(await call<Page<Workspace>>(org.owner, "GET", next), 200);
+    const page: Answer<Page<Workspace>> = expectStatus(await call(org.owner, "GET", next), 200);
     seen.push(...page.body.data.map((one) => one.id));
     next = /<([^>]+)>; rel="next"/.exec(page.headers.get("link") ?? "")?.[1] ?? null;
     expect(page.body.next_cursor === null).toBe(next === null);
@@ -86,7 +102,10 @@ test("pages join without gap or repetition and end with null", async () => {
 test("a change grows version and revision", async () => {
   const { owner, ...before } = await home();
   const path = `/v1/workspaces/${before.id}`;
-  const changed = expectStatus(await call<Workspace>(owner, "PATCH", path, { name: "New", slug: "new" }), 200);
+  const changed = expectStatus(
+    await call<Workspace>(owner, "PATCH", path, { name: "New", slug: "new" }),
+    200,
+  );
   expect(changed.body).toEqual({
     ...before,
     name: "New",
@@ -96,7 +115,9 @@ test("a change grows version and revision", async () => {
     updated_at: TIME,
   });
   expect(changed.headers.get("x-drey-revision")).toBe(String(changed.body.revision));
-  expect((await call<Workspace>(owner, "GET", path, undefined, revisionOf(changed.headers))).body).toEqual(changed.body);
+  expect((await call<Workspace>(owner, "GET", path, undefined, revisionOf(changed.headers))).body).toEqual(
+    changed.body,
+  );
 });
 
 test("an empty change is no change but a valid call", async () => {
@@ -109,7 +130,11 @@ test("viewers and editors neither change nor delete a workspace", async () => {
   const place = await home();
   for (const role of ["viewer", "editor"] as const) {
     const caller = await member(place, role);
-    expectProblem(await call(caller, "PATCH", `/v1/workspaces/${place.id}`, { name: "No" }), 403, "forbidden");
+    expectProblem(
+      await call(caller, "PATCH", `/v1/workspaces/${place.id}`, { name: "No" }),
+      403,
+      "forbidden",
+    );
     expectProblem(await call(caller, "DELETE", `/v1/workspaces/${place.id}`), 403, "forbidden");
   }
 });
@@ -119,9 +144,14 @@ test("a deleted workspace is gone for everybody at once", async () => {
   const viewer = await member(place, "viewer");
   const path = `/v1/workspaces/${place.id}`;
   expectStatus(await call(viewer, "GET", path), 200);
-  expectProblem(await call(place.owner, "DELETE", path, undefined, { "if-match": '"5"' }), 412, "precondition-failed");
+  expectProblem(
+    await call(place.owner, "DELETE", path, undefined, { "if-match": '"5"' }),
+    412,
+    "precondition-failed",
+  );
   expectStatus(await call(place.owner, "DELETE", path, undefined, { "if-match": '"1"' }), 204);
-  for (const caller of [viewer, place.owner]) expectProblem(await call(caller, "GET", path), 404, "not-found");
+  for (const caller of [viewer, place.owner])
+    expectProblem(await call(caller, "GET", path), 404, "not-found");
 });
 
 function revisionOf(headers: Headers): Record<string, string> {

@@ -1,0 +1,116 @@
+/**
+ * A presence client for the edge tests: connects, collects frames, remembers how it ended.
+ *
+ * In scope: the socket. Out of scope: what the frames must say (presence.test.ts).
+ */
+import WebSocket from "ws";
+import { type Answer, call, type User, unique } from "./actors.ts";
+import { poll } from "./world.ts";
+
+export interface PeerView {
+  client_id: string;
+  user_id: string;
+  name: string | null;
+  state: Record<string, unknown>;
+  clock: number;
+  seen_at: string;
+}
+
+export interface Frame {
+  kind: "hello" | "patch" | "leave" | "error";
+  v?: number;
+  client_id?: string;
+  peers?: PeerView[];
+  limits?: { state_bytes: number };
+  more?: boolean;
+  clock?: number;
+  code?: number;
+  detail?: string;
+}
+
+export interface Seat {
+  clientId: string;
+  frames: Frame[];
+  /** Set once the socket is closed. */
+  end: { code: number; reason: string } | undefined;
+  send(data: string | Uint8Array): void;
+  update(clock: number, state: Record<string, unknown> | null): void;
+  close(): void;
+}
+
+/** Takes a seat in the room, once `hello` has come. */
+export async function sit(
+  caller: User,
+  place: { id: string },
+  clientId: string = unique("seat"),
+): Promise<Seat> {
+  const url = `${caller.api.replace("http", "ws")}${roomPath(place, clientId)}`;
+  const socket = new WebSocket(url, { headers: { authorization: `Bearer ${caller.token}` } });
+  const seat: Seat = {
+    clientId,
+    frames: [],
+    end: undefined,
+    send: (data) => socket.send(data),
+    update: (clock, state) => socket.send(JSON.stringify({ kind: "update", clock, state })),
+    close: () => socket.close(1000),
+  };
+  socket.on("message", (data) => seat.frames.push(frameOf(String(data))));
+  socket.on("close", (code, reason) => {
+    seat.end = { code, reason: String(reason) };
+  });
+  await new Promise((resolve, reject) => {
+    socket.once("open", resolve);
+    socket.once("error", reject);
+  });
+  await until(seat, "hello", (frame) => frame.kind === "hello");
+  return seat;
+}
+
+/** `pong` is the one text that is no JSON. */
+function frameOf(text: string): Frame {
+  return text === "pong" ? { kind: "patch", detail: text } : (JSON.parse(text) as Frame);
+}
+
+/** The first frame that fits, also among those that have come before. */
+export function until(seat: Seat, what: string, fits: (frame: Frame) => boolean): Promise<Frame> {
+  return poll(`${what} at ${seat.clientId}`, async () => seat.frames.find(fits));
+}
+
+export function untilClosed(seat: Seat): Promise<{ code: number; reason: string }> {
+  return poll(`the end of ${seat.clientId}`, async () => seat.end);
+}
+
+/** The answer to an upgrade that is refused: what a browser would not show. */
+export function refusedUpgrade(
+  caller: User | null,
+  place: { id: string },
+  headers: Record<string, string> = {},
+) {
+  const api = caller?.api ?? "";
+  const url = `${api.replace("http", "ws")}${roomPath(place, "refused")}`;
+  const credential: Record<string, string> = caller?.token ? { authorization: `Bearer ${caller.token}` } : {};
+  return new Promise<{ status: number; code: string }>((resolve, reject) => {
+    const socket = new WebSocket(url, { headers: { ...credential, ...headers } });
+    socket.once("open", () => {
+      socket.close();
+      reject(new Error("the upgrade was accepted"));
+    });
+    socket.once("error", reject);
+    socket.once("unexpected-response", (_, incoming) => {
+      const parts: Buffer[] = [];
+      incoming.on("data", (part: Buffer) => parts.push(part));
+      incoming.on("end", () => {
+        const { code } = JSON.parse(Buffer.concat(parts).toString()) as { code: string };
+        resolve({ status: incoming.statusCode ?? 0, code });
+      });
+    });
+  });
+}
+
+export function snapshot(caller: User, place: { id: string }): Promise<Answer<{ data: PeerView[] }>> {
+  return call<{ data: PeerView[] }>(caller, "GET", `/v1/workspaces/${place.id}/presence`);
+}
+
+function roomPath(place: { id: string }, clientId: string): string {
+  return `/v1/workspaces/${place.id}/presence?client_id=${clientId}`;
+}
