@@ -1,0 +1,108 @@
+/**
+ * The whole local stack of one checkout: services, Worker, and `.drey/dev.json` with every address. One at a time.
+ */
+import { spawn } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { holderOf, takeLock } from "../scripts/lock.mjs";
+import { ROOT, STATE } from "./paths.ts";
+import { freePort, requireFreePort } from "./ports.ts";
+import { hasEnded, stopChild, stopForgotten } from "./processes.ts";
+import { type Services, startServices } from "./services.ts";
+import { startWrangler, type Wrangler } from "./wrangler.ts";
+
+/** What `.drey/dev.json` holds. */
+export interface Addresses {
+  api: string;
+  issuer: string;
+  /** Superuser's connection string. */
+  postgres: string;
+  neon: string;
+  redis: string;
+}
+
+export interface Stack {
+  addresses: Addresses;
+  redisEngine: string;
+  /** Resolves when wrangler ends by itself. */
+  ended: Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface StackOptions {
+  /** The API's port; 0 picks a free one. */
+  port: number;
+  /** Replace what the stack would set. */
+  vars: Record<string, string>;
+  progress: (step: string) => void;
+  /** Aborted when the start is no longer wanted. */
+  cancelled: AbortSignal;
+}
+
+export const ADDRESSES = join(STATE, "dev.json");
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  if (options.port !== 0) await requireFreePort(options.port);
+  const release = takeLock("dev");
+  if (!release) {
+    throw new Error(
+      `the stack of this checkout runs already (process ${holderOf("dev")}, see .drey/dev.json)`,
+    );
+  }
+  const undo: (() => Promise<void> | void)[] = [release];
+  const stop = async () => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    return { ...(await start(options, undo)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start(
+  options: StackOptions,
+  undo: (() => Promise<void> | void)[],
+): Promise<Omit<Stack, "stop">> {
+  const { progress, cancelled } = options;
+  mkdirSync(STATE, { recursive: true });
+  stopForgotten();
+  await build(cancelled);
+  const data = join(STATE, "postgres");
+  const services = await startServices({ data, database: "drey", disposable: false, progress });
+  undo.push(() => services.stop());
+  cancelled.throwIfAborted();
+  progress("starting the Worker (wrangler dev)");
+  const port = options.port || (await freePort());
+  const wrangler = await startWrangler(port, { ...services.vars, ...options.vars });
+  undo.push(() => wrangler.stop());
+  const addresses = addressesOf(services, wrangler);
+  writeFileSync(ADDRESSES, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 });
+  undo.push(() => rmSync(ADDRESSES, { force: true }));
+  return { addresses, redisEngine: services.redisEngine, ended: wrangler.ended };
+}
+
+/** wrangler runs the same command itself; run here first, a failed build says so before anything else starts. */
+async function build(cancelled: AbortSignal): Promise<void> {
+  const child = spawn(process.execPath, ["scripts/build-worker.mjs"], {
+    cwd: ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+    detached: true,
+  });
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  cancelled.addEventListener("abort", () => void stopChild(child, "SIGTERM"), { once: true });
+  const code = await ended;
+  cancelled.throwIfAborted();
+  if (hasEnded(child) && code !== 0) throw new Error("the Worker was not built; the output above says why");
+}
+
+function addressesOf(services: Services, wrangler: Wrangler): Addresses {
+  return {
+    api: wrangler.api,
+    issuer: services.issuer.url,
+    postgres: services.database.url,
+    neon: services.neon.sql,
+    redis: services.redis.url,
+  };
+}
