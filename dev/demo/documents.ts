@@ -20,14 +20,19 @@ const MOST_BYTES = 1024 * 1024;
 
 export async function pushAll(who: Person, place: Place, operations: Operation[]): Promise<string> {
   const client = `demo-${randomBytes(6).toString("hex")}`;
-  const batches = inBatches(operations.map((operation, index) => mutationOf(client, place, operation, index + 1)));
+  const batches = inBatches(
+    operations.map((operation, index) => mutationOf(client, place, operation, index + 1)),
+  );
   for (const batch of batches) {
     const body = `{"client_id":"${client}","mutations":[${batch.join(",")}]}`;
     const reply = await send(who, "POST", `/v1/workspaces/${place.workspace}/sync/push`, body);
     hold(reply.status === 200, `the push answered ${reply.status}: ${reply.text.slice(0, 300)}`);
     const results = reply.json.results as { outcome: string }[];
     const refused = results.find((result) => result.outcome !== "applied");
-    hold(results.length === batch.length && !refused, `a mutation was not applied: ${JSON.stringify(refused)}`);
+    hold(
+      results.length === batch.length && !refused,
+      `a mutation was not applied: ${JSON.stringify(refused)}`,
+    );
   }
   return `${count(operations.length)} documents, ${count(bytesOf(operations))} bytes, ${batches.length} pushes`;
 }

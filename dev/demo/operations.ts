@@ -48,6 +48,9 @@ function operationsOf(version: string, path: string): Operation[] {
 /** Readable in front, unique behind. */
 function idOf(version: string, path: string, method: string, url: string): string {
   const name = basename(path, ".json").slice(0, 36);
-  const digest = createHash("sha256").update(`${version} ${name} ${method} ${url}`).digest("hex").slice(0, 12);
+  const digest = createHash("sha256")
+    .update(`${version} ${name} ${method} ${url}`)
+    .digest("hex")
+    .slice(0, 12);
   return `${name}-${version.replace(".", "")}-${method}-${digest}`;
 }

@@ -15,7 +15,11 @@ interface Cast {
   eve: Person;
 }
 
-export async function tell(addresses: Addresses, { documents, operations }: Collection, report: Report): Promise<void> {
+export async function tell(
+  addresses: Addresses,
+  { documents, operations }: Collection,
+  report: Report,
+): Promise<void> {
   const cast = await introduce(addresses);
   let org = "";
   let place: Place = { workspace: "", project: "" };
@@ -34,7 +38,9 @@ export async function tell(addresses: Addresses, { documents, operations }: Coll
   await report.step("They see each other", () => meet(cast, place));
   await report.step("A repeated read costs no query", () => readTwice(cast.bob, place));
   await report.step("A burst is limited", () => burst(cast.ada, org));
-  await report.step("Eve of another tenant sees nothing", () => intrude(cast.eve, org, place, idOf(cast.bob)));
+  await report.step("Eve of another tenant sees nothing", () =>
+    intrude(cast.eve, org, place, idOf(cast.bob)),
+  );
 }
 
 async function introduce(addresses: Addresses): Promise<Cast> {
@@ -56,7 +62,10 @@ async function join({ ada, bob }: Cast, org: string, { workspace }: Place): Prom
   const { token } = await must(201, ada, "POST", `/v1/orgs/${org}/invitations`, body);
   await must(200, bob, "POST", "/v1/invitations/accept", { token });
   const { id } = await must(200, bob, "GET", "/v1/me");
-  hold((await send(bob, "GET", `/v1/workspaces/${workspace}`)).status === 404, "Bob is in before he was let in");
+  hold(
+    (await send(bob, "GET", `/v1/workspaces/${workspace}`)).status === 404,
+    "Bob is in before he was let in",
+  );
   const member = await must(200, ada, "PUT", `/v1/workspaces/${workspace}/members/${id}`, { role: "editor" });
   const seen = await must(200, bob, "GET", `/v1/workspaces/${workspace}`);
   hold(seen.role === "editor" && member.role === "editor", `Bob's role is ${seen.role}`);
@@ -69,8 +78,12 @@ async function meet({ ada, bob }: Cast, { workspace }: Place): Promise<string> {
     const [hers, his] = rooms;
     hers.show({ looking_at: "train-travel" });
     his.show({ looking_at: "star-trek" });
-    await until("Ada to see Bob", async () => hers.frames.some((frame) => frame.peers?.some((peer) => peer.name === "Bob")));
-    await until("Bob to see Ada", async () => his.frames.some((frame) => frame.peers?.some((peer) => peer.name === "Ada")));
+    await until("Ada to see Bob", async () =>
+      hers.frames.some((frame) => frame.peers?.some((peer) => peer.name === "Bob")),
+    );
+    await until("Bob to see Ada", async () =>
+      his.frames.some((frame) => frame.peers?.some((peer) => peer.name === "Ada")),
+    );
     const { data } = await must(200, bob, "GET", `/v1/workspaces/${workspace}/presence`);
     hold((data as unknown[]).length === 2, `${(data as unknown[]).length} people are in the room, not 2`);
     return "2 people, 2 sockets";
@@ -109,7 +122,10 @@ async function burst(who: Person, org: string): Promise<string> {
   const refused = replies.filter((reply) => reply.status === 429);
   const seconds = (Date.now() - since) / 1000;
   hold(admitted + refused.length === replies.length, "a call of the burst was neither admitted nor limited");
-  hold(admitted <= limit + Math.ceil((limit / 60) * seconds), `${admitted} were admitted of a limit of ${limit}`);
+  hold(
+    admitted <= limit + Math.ceil((limit / 60) * seconds),
+    `${admitted} were admitted of a limit of ${limit}`,
+  );
   for (const reply of refused) checkRefusal(reply.headers, limit);
   hold(refused.length > 0, "nothing was limited");
   return `${count(replies.length)} calls: ${admitted} admitted, ${refused.length} refused, Retry-After ${refused[0]?.headers.get("retry-after")} s`;
@@ -118,7 +134,10 @@ async function burst(who: Person, org: string): Promise<string> {
 function checkRefusal(headers: Headers, limit: number): void {
   const wait = Number(headers.get("retry-after"));
   hold(wait > 0, `Retry-After is ${headers.get("retry-after")}`);
-  hold(headers.get("ratelimit-policy") === `"standard";q=${limit};w=60`, `RateLimit-Policy is ${headers.get("ratelimit-policy")}`);
+  hold(
+    headers.get("ratelimit-policy") === `"standard";q=${limit};w=60`,
+    `RateLimit-Policy is ${headers.get("ratelimit-policy")}`,
+  );
   hold(headers.get("ratelimit") === `"standard";r=0;t=${wait}`, `RateLimit is ${headers.get("ratelimit")}`);
   for (const family of ["x-ratelimit", "x-rate-limit"]) {
     const seen = ["limit", "remaining", "reset"].map((name) => headers.get(`${family}-${name}`)).join();

@@ -1,0 +1,40 @@
+/**
+ * The stack that the demo drives: the one that runs, else one of its own that it stops again.
+ *
+ * In scope: finding, starting, stopping. Out of scope: the stack itself (dev/stack.ts).
+ */
+import { readFileSync } from "node:fs";
+import { ADDRESSES, type Addresses, startStack } from "../stack.ts";
+
+export type { Addresses };
+
+export interface Found {
+  addresses: Addresses;
+  /** Whether the demo started it. */
+  own: boolean;
+  stop(): Promise<void>;
+}
+
+export async function findOrStart(progress: (step: string) => void, cancelled: AbortSignal): Promise<Found> {
+  const running = await findRunning();
+  if (running) return { addresses: running, own: false, stop: async () => {} };
+  const vars = { LOG_FORMAT: "json", ...limitScale() };
+  const stack = await startStack({ port: 0, vars, progress, cancelled });
+  return { addresses: stack.addresses, own: true, stop: () => stack.stop() };
+}
+
+/** `.drey/dev.json` may be left from a stack that was killed: only an API that answers counts. */
+async function findRunning(): Promise<Addresses | undefined> {
+  try {
+    const addresses = JSON.parse(readFileSync(ADDRESSES, "utf8")) as Addresses;
+    const answer = await fetch(`${addresses.api}/healthz`, { signal: AbortSignal.timeout(2_000) });
+    return answer.ok ? addresses : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function limitScale(): Record<string, string> {
+  const scale = process.env.LIMIT_SCALE;
+  return scale === undefined ? {} : { LIMIT_SCALE: scale };
+}
