@@ -1,7 +1,7 @@
 //! Tokens before and around their signature: reading one, finding its key, judging its claims.
 //!
 //! In scope: compact JWS with `EdDSA`, `ES256` or `RS256`; key sets; issuer, audience and times. Out of scope: the signature
-//! itself, which WebCrypto verifies over [`Unverified::signing_input`], and fetching key sets.
+//! itself, which `WebCrypto` verifies over [`Unverified::signing_input`], and fetching key sets.
 
 mod claims;
 mod keys;
@@ -158,7 +158,12 @@ mod tests {
     use crate::encoding::to_base64url;
 
     fn token(header: &str, claims: &str) -> String {
-        format!("{}.{}.{}", to_base64url(header.as_bytes()), to_base64url(claims.as_bytes()), to_base64url(b"signature"))
+        format!(
+            "{}.{}.{}",
+            to_base64url(header.as_bytes()),
+            to_base64url(claims.as_bytes()),
+            to_base64url(b"signature")
+        )
     }
 
     const HEADER: &str = r#"{"alg":"EdDSA","kid":"k1"}"#;

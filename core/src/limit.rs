@@ -12,7 +12,7 @@ mod settings;
 mod stored;
 
 pub use bucket::{Bucket, Charge, charge};
-pub use gcra::{BucketSpec, Gcra, Take};
+pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
 pub use settings::{Limits, SettingsError, TierSettings};
 pub use stored::{Mark, Stored, bucket_name, mark};

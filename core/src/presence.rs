@@ -5,15 +5,17 @@
 //!
 //! Present is who has shown a state: a socket that is only open is not listed, and a `null` state is a leave.
 
+mod effect;
 mod frame;
 mod identity;
 mod peer;
 mod room;
 
+pub use effect::{Effect, Settings, Snapshot};
 pub use frame::{ClientFrame, FrameError, Limits, PeerView, ServerFrame};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Connection, Peer};
-pub use room::{Effect, Room, Settings, Snapshot};
+pub use room::Room;
 
 /// The largest state, in bytes of its JSON text.
 pub const MAX_STATE: usize = 4096;

@@ -76,10 +76,9 @@ fn delay_ms(attempt: u32, jitter: f64) -> u32 {
 
 fn outcome(signal: Signal<'_>) -> Outcome {
     match signal {
-        Signal::Network => Outcome::Unknown,
         // 507 is the answer's size limit: the same rows would be as large again.
         Signal::Status(507) => Outcome::Final,
-        Signal::Status(429 | 500..) => Outcome::Unknown,
+        Signal::Network | Signal::Status(429 | 500..) => Outcome::Unknown,
         Signal::Status(_) => Outcome::Final,
         Signal::Postgres { code: "", message } => proxy_outcome(message),
         Signal::Postgres { code, .. } => postgres_outcome(code),

@@ -42,6 +42,7 @@ text_enum! {
 
 text_enum! {
     /// Where an organisation's objects are created: the location hints of Durable Objects.
+    #[derive(Default)]
     pub enum Region {
         /// Western North America.
         WesternNorthAmerica = "wnam",
@@ -50,6 +51,7 @@ text_enum! {
         /// South America.
         SouthAmerica = "sam",
         /// Western Europe, the default.
+        #[default]
         WesternEurope = "weur",
         /// Eastern Europe.
         EasternEurope = "eeur",
@@ -82,12 +84,6 @@ impl Region {
     #[must_use]
     pub const fn location_hint(self) -> &'static str {
         self.as_str()
-    }
-}
-
-impl Default for Region {
-    fn default() -> Self {
-        Self::WesternEurope
     }
 }
 

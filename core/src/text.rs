@@ -123,8 +123,11 @@ impl Slug {
     /// digest, so that two such names do not meet.
     #[must_use]
     pub fn from_name(name: &Name) -> Self {
-        let spaced: String =
-            name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
+        let spaced: String = name
+            .as_str()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' })
+            .collect();
         let words: Vec<&str> = spaced.split_whitespace().collect();
         let slug: String = words.join("-").chars().take(Self::MAX).collect();
         let slug = slug.trim_end_matches('-');
@@ -153,14 +156,21 @@ impl Email {
         }
         refuse_longer(&text, Self::MAX)?;
         refuse_control(&text, char::is_control)?;
-        let one_at = text.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
+        let one_at = text
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
         if one_at && !text.contains(char::is_whitespace) {
             Ok(Self(text))
         } else {
             Err(TextError::Shape { expected: "an address of mail such as `name@example.com`" })
         }
+    }
+}
+
+impl Default for Description {
+    /// No description.
+    fn default() -> Self {
+        Self(String::new())
     }
 }
 

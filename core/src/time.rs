@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_is_refused() {
-        for text in ["", "infinity", "-infinity", "2026-11-20", "2026-11-20 21:39:07", "2026-13-01T00:00:00Z", "20261120"] {
+        for text in
+            ["", "infinity", "-infinity", "2026-11-20", "2026-11-20 21:39:07", "2026-13-01T00:00:00Z", "20261120"]
+        {
             assert_eq!(Timestamp::parse(text), Err(TimeError), "{text}");
         }
     }

@@ -1,1 +1,15 @@
-//! Laws.
+//! What is always true of `drey-core`, tried on random input: one file a topic.
+//!
+//! In scope: laws. Out of scope: examples, which stand beside the code.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a law that cannot be set up has failed")]
+
+mod cursor;
+mod etag;
+mod id;
+mod idempotency;
+mod limit;
+mod offset;
+mod presence;
+mod refusal;
+mod restart;

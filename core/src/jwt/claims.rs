@@ -125,12 +125,9 @@ mod tests {
     #[test]
     fn times_have_a_leeway_of_30_seconds() {
         let claims = r#"{"iss":"https://issuer","aud":["x","drey"],"sub":"a","exp":1000.9,"nbf":500,"iat":400}"#;
-        for (now, expected) in [
-            (469, Err(TokenError::NotYetValid)),
-            (470, Ok(())),
-            (1029, Ok(())),
-            (1030, Err(TokenError::Expired)),
-        ] {
+        for (now, expected) in
+            [(469, Err(TokenError::NotYetValid)), (470, Ok(())), (1029, Ok(())), (1030, Err(TokenError::Expired))]
+        {
             assert_eq!(judge(claims, now), expected, "{now}");
         }
     }

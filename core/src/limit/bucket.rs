@@ -78,7 +78,9 @@ impl Bucket {
     pub fn policy(&self) -> String {
         match self.spec.kind {
             BucketKind::Principal => self.spec.tier.to_string(),
-            kind @ (BucketKind::Address | BucketKind::Workspace) => format!("{}-{kind}", self.spec.tier),
+            kind @ (BucketKind::Address | BucketKind::Workspace) => {
+                format!("{}-{kind}", self.spec.tier)
+            }
         }
     }
 

@@ -46,6 +46,20 @@ impl BucketSpec {
     }
 }
 
+/// A clock that never runs backwards: the latest time it was ever told. A gate reads the platform's through one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clock {
+    last_ms: u64,
+}
+
+impl Clock {
+    /// The time to reckon with, when the platform says `now_ms`.
+    pub fn read(&mut self, now_ms: u64) -> u64 {
+        self.last_ms = self.last_ms.max(now_ms);
+        self.last_ms
+    }
+}
+
 /// One bucket's state. The default is a full bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gcra {
@@ -71,11 +85,11 @@ pub enum Take {
 }
 
 impl Gcra {
-    /// Takes `cost` tokens, or none. A clock that runs backwards admits less, never more.
+    /// Takes `cost` tokens, or none. `now_ms` comes from a [`Clock`]: the bound holds only while it never runs backwards.
     pub fn take(&mut self, spec: &BucketSpec, now_ms: u64, cost: u32) -> Take {
-        let now_us = now_ms.saturating_mul(1000);
-        let full_at_us = self.full_at_us.max(now_us).saturating_add(spec.charge_us(cost));
-        let latest_us = now_us.saturating_add(spec.tolerance_us());
+        let at_us = now_ms.saturating_mul(1000);
+        let full_at_us = self.full_at_us.max(at_us).saturating_add(spec.charge_us(cost));
+        let latest_us = at_us.saturating_add(spec.tolerance_us());
         if full_at_us > latest_us {
             return Take::Denied { retry_after_ms: (full_at_us - latest_us).div_ceil(1000) };
         }
@@ -101,14 +115,22 @@ impl Gcra {
 mod tests {
     use super::*;
 
-    const SPEC: BucketSpec =
-        BucketSpec { tier: Tier::Strict, kind: BucketKind::Principal, limit: 10, window_ms: 60_000, burst: 10, block_ms: 0 };
+    const SPEC: BucketSpec = BucketSpec {
+        tier: Tier::Strict,
+        kind: BucketKind::Principal,
+        limit: 10,
+        window_ms: 60_000,
+        burst: 10,
+        block_ms: 0,
+    };
 
     #[test]
     fn a_burst_passes_and_then_the_pace_holds() {
         let mut bucket = Gcra::default();
         for remaining in (0..10).rev() {
-            assert!(matches!(bucket.take(&SPEC, 1_000_000, 1), Take::Allowed { remaining: left, .. } if left == remaining));
+            assert!(
+                matches!(bucket.take(&SPEC, 1_000_000, 1), Take::Allowed { remaining: left, .. } if left == remaining)
+            );
         }
         assert_eq!(bucket.take(&SPEC, 1_000_000, 1), Take::Denied { retry_after_ms: 6000 });
         assert_eq!(bucket.take(&SPEC, 1_005_999, 1), Take::Denied { retry_after_ms: 1 });

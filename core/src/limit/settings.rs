@@ -59,8 +59,7 @@ impl Default for Limits {
             scales_with_plan,
         };
         // Ten a second with a burst of twenty: a browser's opening volley passes, a flood does not.
-        let anonymous =
-            TierSettings { base: 10, window_ms: 1000, burst: 20, block_ms: 0, scales_with_plan: false };
+        let anonymous = TierSettings { base: 10, window_ms: 1000, burst: 20, block_ms: 0, scales_with_plan: false };
         Self {
             strict: minute(10, 300_000, false),
             standard: minute(100, 60_000, true),

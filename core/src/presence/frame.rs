@@ -167,16 +167,26 @@ mod tests {
     #[test]
     fn garbage_is_invalid_and_size_is_too_big() {
         for text in [
-            "", "ping?", "{}", "[]", "{\"kind\":\"update\"", r#"{"kind":"hello","clock":1,"state":null}"#,
-            r#"{"kind":"update","clock":-1,"state":null}"#, r#"{"kind":"update","clock":1}"#,
-            r#"{"kind":"update","clock":1,"state":7}"#, r#"{"kind":"update","clock":1,"state":{},"x":1}"#,
+            "",
+            "ping?",
+            "{}",
+            "[]",
+            "{\"kind\":\"update\"",
+            r#"{"kind":"hello","clock":1,"state":null}"#,
+            r#"{"kind":"update","clock":-1,"state":null}"#,
+            r#"{"kind":"update","clock":1}"#,
+            r#"{"kind":"update","clock":1,"state":7}"#,
+            r#"{"kind":"update","clock":1,"state":{},"x":1}"#,
         ] {
             assert_eq!(check(text), Err(FrameError::Invalid), "{text}");
         }
         let of_size = |size: usize| {
             check(&format!(r#"{{"kind":"update","clock":1,"state":{{"a":"{}"}}}}"#, "x".repeat(size - 8))).map(|_| ())
         };
-        assert_eq!((of_size(4096), of_size(4097), of_size(9000)), (Ok(()), Err(FrameError::TooBig), Err(FrameError::TooBig)));
+        assert_eq!(
+            (of_size(4096), of_size(4097), of_size(9000)),
+            (Ok(()), Err(FrameError::TooBig), Err(FrameError::TooBig))
+        );
     }
 
     /// Clients of version 1 read these: another text needs another version.
@@ -200,7 +210,12 @@ mod tests {
         };
         let view = r#"{"client_id":"c1","user_id":"user_00000000000000000000000000","name":"Ada","state":{"x":1},"clock":7,"seen_at":"2023-11-14T22:13:20.123000Z"}"#;
         let texts = [
-            (hello, format!(r#"{{"kind":"hello","v":1,"client_id":"c1","peers":[{view}],"limits":{{"state_bytes":4096}},"more":false}}"#)),
+            (
+                hello,
+                format!(
+                    r#"{{"kind":"hello","v":1,"client_id":"c1","peers":[{view}],"limits":{{"state_bytes":4096}},"more":false}}"#
+                ),
+            ),
             (ServerFrame::Patch { peers: vec![peer] }, format!(r#"{{"kind":"patch","peers":[{view}]}}"#)),
             (ServerFrame::Leave { client_id, clock: 8 }, r#"{"kind":"leave","client_id":"c1","clock":8}"#.to_owned()),
             (

@@ -80,7 +80,9 @@ mod tests {
 
     fn called(client: &str, ids: &[i64]) -> Result<ClientId, Refusal> {
         let of = |id: &i64| {
-            format!(r#"{{"id":{id},"scope":{{"type":"user","id":"u"}},"entity":{{"type":"a","id":"b"}},"op":"delete"}}"#)
+            format!(
+                r#"{{"id":{id},"scope":{{"type":"user","id":"u"}},"entity":{{"type":"a","id":"b"}},"op":"delete"}}"#
+            )
         };
         let mutations: Vec<String> = ids.iter().map(of).collect();
         let body = format!(r#"{{"client_id":"{client}","mutations":[{}]}}"#, mutations.join(","));

@@ -1,0 +1,202 @@
+//! What everybody sees of a room is the room: clocks, ends, hibernation.
+
+use std::collections::BTreeMap;
+
+use drey_core::id::UserId;
+use drey_core::presence::{Connection, Effect, Identity, Peer, Room, Settings};
+use drey_core::role::WorkspaceRole;
+use drey_core::sync::ClientId;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const SETTINGS: Settings = Settings { ttl_ms: 900, alarm_ms: 600 };
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Join { client: u8, expires_in: u64 },
+    Update { socket: prop::sample::Index, clock: u64, state: Option<u8> },
+    Garbage { socket: prop::sample::Index },
+    Close { socket: prop::sample::Index },
+    Seen { socket: prop::sample::Index },
+    Narrow { user: u8 },
+    Tick,
+    Hibernate,
+}
+
+fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
+    let socket = any::<prop::sample::Index>;
+    let event = prop_oneof![
+        4 => (0_u8..6, 1_u64..3000).prop_map(|(client, expires_in)| Event::Join { client, expires_in }),
+        8 => (socket(), 0_u64..20, any::<Option<u8>>()).prop_map(|(socket, clock, state)| Event::Update { socket, clock, state }),
+        1 => socket().prop_map(|socket| Event::Garbage { socket }),
+        2 => socket().prop_map(|socket| Event::Close { socket }),
+        2 => socket().prop_map(|socket| Event::Seen { socket }),
+        1 => (0_u8..3).prop_map(|user| Event::Narrow { user }),
+        2 => Just(Event::Tick),
+        2 => Just(Event::Hibernate),
+    ];
+    prop::collection::vec((0_u64..400, event), 1..80)
+}
+
+/// The world around a room: its sockets with their attachments, and somebody who hears every broadcast.
+#[derive(Default)]
+struct World {
+    attachments: BTreeMap<Connection, String>,
+    sockets: Vec<Connection>,
+    heard: BTreeMap<String, (u64, String)>,
+}
+
+impl World {
+    fn perform(&mut self, room: &Room, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Save { of } => {
+                    self.attachments.insert(of, room.peer(of).map(Peer::to_attachment).unwrap_or_default());
+                }
+                Effect::Close { connection, .. } => {
+                    self.attachments.remove(&connection);
+                }
+                Effect::Broadcast { text, .. } => self.hear(&text),
+                Effect::Send { .. } => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, text: &str) {
+        let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
+        if frame["kind"] == "leave" {
+            self.heard.remove(frame["client_id"].as_str().unwrap_or_default());
+        }
+        for peer in frame["peers"].as_array().into_iter().flatten() {
+            let client = peer["client_id"].as_str().unwrap_or_default().to_owned();
+            let clock = peer["clock"].as_u64().unwrap_or_default();
+            self.heard.insert(client, (clock, peer["state"].to_string()));
+        }
+    }
+
+    fn socket(&self, index: prop::sample::Index) -> Option<Connection> {
+        (!self.sockets.is_empty()).then(|| *index.get(&self.sockets))
+    }
+}
+
+fn identity(client: u8, expires_at_ms: u64) -> Identity {
+    Identity {
+        client_id: ClientId::parse(&format!("c{client}")).expect("a client id"),
+        // Two clients a user.
+        user_id: UserId::from_uuid(Uuid::from_u128(u128::from(client / 2))),
+        name: None,
+        role: WorkspaceRole::Viewer,
+        expires_at_ms,
+    }
+}
+
+fn update(clock: u64, state: Option<u8>) -> String {
+    let state = state.map_or("null".to_owned(), |at| format!("{{\"at\":{at}}}"));
+    format!("{{\"kind\":\"update\",\"clock\":{clock},\"state\":{state}}}")
+}
+
+fn play(room: &mut Room, world: &mut World, now: u64, event: Event) {
+    let effects = match event {
+        Event::Join { client, expires_in } => match room.join(identity(client, now + expires_in), now) {
+            Ok((connection, effects)) => {
+                world.sockets.push(connection);
+                effects
+            }
+            Err(_) => Vec::new(),
+        },
+        Event::Update { socket, clock, state } => {
+            world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, &update(clock, state), now))
+        }
+        Event::Garbage { socket } => world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, "{", now)),
+        Event::Close { socket } => {
+            let Some(socket) = world.socket(socket) else { return };
+            world.attachments.remove(&socket);
+            room.closed(socket)
+        }
+        Event::Seen { socket } => {
+            if let Some(socket) = world.socket(socket) {
+                room.seen(socket, now);
+            }
+            Vec::new()
+        }
+        Event::Narrow { user } => room.narrow(identity(user * 2, 0).user_id),
+        Event::Tick => room.tick(now),
+        Event::Hibernate => {
+            *room = Room::restore(SETTINGS, world.attachments.values().filter_map(|text| Peer::from_attachment(text)));
+            Vec::new()
+        }
+    };
+    world.perform(room, effects);
+}
+
+fn shown(room: &Room) -> BTreeMap<String, (u64, String)> {
+    let views = room.snapshot(None, 100).data;
+    views.into_iter().map(|view| (view.client_id.to_string(), (view.clock, view.state.get().to_owned()))).collect()
+}
+
+proptest! {
+    #[test]
+    fn who_hears_every_frame_knows_the_room(events in events()) {
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        for (pause, event) in events {
+            now += pause;
+            play(&mut room, &mut world, now, event);
+            prop_assert_eq!(&shown(&room), &world.heard, "after {:?}", event);
+        }
+    }
+
+    #[test]
+    fn a_room_and_its_attachments_are_the_same(events in events()) {
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        for (pause, event) in events {
+            now += pause;
+            play(&mut room, &mut world, now, event);
+            let peers = world.attachments.values().filter_map(|text| Peer::from_attachment(text));
+            prop_assert_eq!(shown(&Room::restore(SETTINGS, peers)), shown(&room));
+        }
+    }
+
+    #[test]
+    fn the_newest_clock_wins_in_any_order(mut updates in prop::collection::vec((1_u64..50, any::<Option<u8>>()), 1..30)) {
+        updates.sort_by_key(|(clock, _)| *clock);
+        updates.dedup_by_key(|(clock, _)| *clock);
+        let newest = updates.last().copied();
+        let shuffled = updates.iter().rev().chain(updates.iter());
+        let mut room = Room::restore(SETTINGS, []);
+        let (socket, _) = room.join(identity(0, u64::MAX), 1).expect("joined");
+        for (clock, state) in shuffled {
+            room.frame(socket, &update(*clock, *state), 1);
+            let held = room.peer(socket).map(|peer| peer.clock);
+            prop_assert_eq!(held, newest.map(|(clock, _)| clock));
+        }
+        let state = newest.and_then(|(_, state)| state).map(|at| format!("{{\"at\":{at}}}"));
+        prop_assert_eq!(room.peer(socket).and_then(|peer| peer.state.clone()), state);
+    }
+
+    #[test]
+    fn after_a_tick_nothing_that_is_over_is_left(events in events()) {
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        for (pause, event) in events {
+            now += pause;
+            play(&mut room, &mut world, now, event);
+            let next = room.next_tick_ms(now);
+            prop_assert_eq!(next.is_none(), room.peers().next().is_none(), "only an empty room rests");
+            prop_assert!(next.is_none_or(|next| next <= now + SETTINGS.alarm_ms));
+            let mut later = room.clone();
+            let at = next.unwrap_or(now);
+            later.tick(at);
+            for peer in later.peers() {
+                prop_assert!(peer.seen_at_ms + SETTINGS.ttl_ms > at && peer.identity.expires_at_ms > at);
+            }
+        }
+    }
+
+    #[test]
+    fn no_frame_breaks_the_room(text in ".{0,200}", json in "[\\[\\]{}\",:a-z0-9]{0,60}") {
+        for text in [text, json] {
+            let mut room = Room::restore(SETTINGS, []);
+            let (socket, _) = room.join(identity(0, u64::MAX), 1).expect("joined");
+            room.frame(socket, &text, 1);
+        }
+    }
+}
