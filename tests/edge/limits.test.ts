@@ -20,14 +20,17 @@ import { type OwnCell, poll, world } from "./world.ts";
 const BURST = 12;
 /** Slow enough that what refills during a test is told apart from what leaks. */
 const SLOW = { base: BURST, window_ms: 60_000, burst: BURST, block_ms: 0 };
+/** Everybody here calls from one address and is new to the isolate: that limit is another test's. */
+const anonymous = { base: 100_000 };
 let slow: OwnCell;
 let quick: OwnCell;
 
 beforeAll(async () => {
-  const limits = { standard: SLOW, relaxed: { base: 30, window_ms: 60_000, burst: 30 } };
+  const limits = { anonymous, standard: SLOW, relaxed: { base: 30, window_ms: 60_000, burst: 30 } };
   slow = await world().restart({ LIMITS: JSON.stringify(limits) }, { isolates: 3 });
   quick = await world().restart({
     LIMITS: JSON.stringify({
+      anonymous,
       standard: { base: 4, window_ms: 1_000, burst: 4, block_ms: 0 },
       strict: { base: 3, window_ms: 300, burst: 3, block_ms: 2_000 },
     }),
@@ -162,6 +165,21 @@ test("a block outlives the eviction of its gate", async () => {
   await untilRefused(() => invitation(org));
   await quick.evict("WorkspaceGate", `org:${org.id}`);
   expectProblem(await invitation(org), 429, "rate-limited");
+});
+
+test("unknown credentials are limited by their address, whatever address they claim", async () => {
+  const few = { anonymous: { base: 5, window_ms: 60_000, burst: 5 } };
+  await using cell = await world().restart({ LIMITS: JSON.stringify(few) });
+  const known = await user(cell.api);
+  const answers = await inTurn(12, (index) =>
+    call(null, "GET", `${cell.api}/v1/me`, undefined, {
+      authorization: `Bearer made-up-${index}`,
+      "x-forwarded-for": `203.0.113.${index}`,
+    }),
+  );
+  expect(statuses(answers)).toEqual([401, 429]);
+  expect(answers.filter((answer) => answer.status === 401).length).toBeLessThanOrEqual(5);
+  expectStatus(await call(known, "GET", "/v1/me"), 200);
 });
 
 test("a refused call has no effect", async () => {
