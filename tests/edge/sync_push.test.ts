@@ -66,8 +66,9 @@ test("a stale base writes nothing of the batch and brings the server's state", a
   expectStatus(await push(one, [first]), 200);
   const changed = mutation(two, scope, { entity, base_version: 1, value: { name: "second" } });
   expectStatus(await push(two, [changed]), 200);
-  const late = mutation(one, scope, { entity, base_version: 0, value: { name: "late" } });
-  const answer = expectStatus(await push(one, [mutation(one, scope, { id: 2 }), { ...late, id: 3 }]), 200);
+  const other = mutation(one, scope);
+  const late = mutation(one, scope, { entity, base_version: 1, value: { name: "late" } });
+  const answer = expectStatus(await push(one, [other, late]), 200);
   const stale = answer.body.results.find((result) => result.outcome === "stale");
   expect(stale).toMatchObject({ version: 2, value: { name: "second" } });
   expect(answer.body.results.filter((result) => result.outcome === "applied")).toEqual([]);
@@ -170,6 +171,28 @@ test("500 mutations are welcome, 501 are not", async () => {
   expect(answer.body.scopes).toEqual([{ ...scope, generation: 1, epoch: 500 }]);
 });
 
+test("a mutation that can never be applied is rejected with its reason, and the rest goes on", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const wrong: [string, Record<string, unknown>][] = [
+    ["invalid-scope", { scope: { type: "galaxy", id: "x" } }],
+    ["invalid-entity", { entity: { type: "request", id: "with space" } }],
+    ["invalid-operation", { op: "replace" }],
+    ["invalid-version", { base_version: -1 }],
+    ["invalid-clock", { clock: { [one.clientId]: 999 } }],
+    ["invalid-value", { value: "no object" }],
+    ["value-too-large", { value: { filler: "x".repeat(256 * 1024) } }],
+  ];
+  const batch = wrong.map(([, fields]) => mutation(one, scope, fields));
+  const answer = expectStatus(await push(one, [...batch, mutation(one, scope)]), 200);
+  expect(answer.body.results.map((result) => [result.outcome, result.code])).toEqual([
+    ...wrong.map(([code]) => ["rejected", code]),
+    ["applied", undefined],
+  ]);
+  expect(answer.body.scopes).toEqual([{ ...scope, generation: 1, epoch: 1 }]);
+});
+
 test("a body of wrong shape is refused and the client's number stays free", async () => {
   const place = await home();
   const one = device(place.owner, place);
@@ -179,8 +202,9 @@ test("a body of wrong shape is refused and the client's number stays free", asyn
     { mutations: [good] },
     { client_id: "with space", mutations: [good] },
     { client_id: "x".repeat(65), mutations: [good] },
-    { client_id: one.clientId, mutations: [{ ...good, op: "replace" }] },
-    { client_id: one.clientId, mutations: [{ ...good, scope: { type: "galaxy", id: "x" } }] },
+    { client_id: one.clientId, mutations: [{ ...good, op: undefined }] },
+    { client_id: one.clientId, mutations: [{ ...good, scope: { ...good.scope, extra: 1 } }] },
+    { client_id: one.clientId, mutations: [{ ...good, id: 0 }] },
     { client_id: one.clientId, mutations: [{ ...good, extra: 1 }] },
   ]) {
     const answer = await call(place.owner, "POST", path, body);
