@@ -6,10 +6,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { delay } from "./faults.ts";
 import { freePort, LOOPBACK } from "./ports.ts";
 import { type Home, hand, prepareHome } from "./postgres/home.ts";
 import { canConnect, isOurs } from "./postgres/probe.ts";
-import { stopChild } from "./processes.ts";
+import { remember, stopChild } from "./processes.ts";
 
 export interface Postgres {
   /** A superuser's connection string; the database is `postgres` unless DATABASE_URL names another. */
@@ -79,6 +80,7 @@ async function start(home: Home, password: string, disposable: boolean): Promise
     // Its own process group: Ctrl-C in the terminal reaches us alone, and we stop things in order.
     detached: true,
   });
+  remember(child);
   const url = `postgres://postgres:${password}@${LOOPBACK}:${port}/postgres`;
   await ready(child, url, home);
   return { url, stop: () => stopChild(child, "SIGINT") };
@@ -115,12 +117,13 @@ async function stopOrphan(home: Home): Promise<void> {
   const pidFile = join(home.data, "postmaster.pid");
   if (!existsSync(pidFile)) return;
   const pid = Number(readFileSync(pidFile, "utf8").split("\n")[0]);
-  if (!isOurs(pid, home.data)) return;
-  process.kill(pid, "SIGINT");
+  if (isOurs(pid, home.data)) process.kill(pid, "SIGINT");
   const deadline = Date.now() + START_DEADLINE_MS;
   while (isOurs(pid, home.data)) {
     if (Date.now() > deadline)
       throw new Error(`process ${pid} holds ${home.data} and does not stop: kill ${pid}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(20);
   }
+  // The note of a server that was killed, whose id another process (or a zombie) may have by now.
+  rmSync(pidFile, { force: true });
 }

@@ -2,9 +2,18 @@
  * Child processes that are stopped surely: by id, in their own group, first asked, then killed.
  */
 import type { ChildProcess } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { identityOf, isAlive } from "../scripts/lock.mjs";
+import { delay } from "./faults.ts";
 import { STATE } from "./paths.ts";
 
 /** After this long a process that was asked to stop is killed. */
@@ -33,17 +42,37 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-const REMEMBERED = join(STATE, "child");
+/** One file per parent: its own identity, then its children's. */
+const FAMILIES = join(STATE, "children");
 
-/** Notes a child whose parent may be killed before it can stop it. */
+/** Notes a child, spawned `detached`, whose parent may be killed before it can stop it. */
 export function remember(child: ChildProcess): void {
-  writeFileSync(REMEMBERED, identityOf(child.pid ?? 0));
+  const file = join(FAMILIES, String(process.pid));
+  if (!own.has(file)) {
+    mkdirSync(FAMILIES, { recursive: true });
+    writeFileSync(file, identityOf(process.pid));
+    process.once("exit", () => rmSync(file, { force: true }));
+    own.add(file);
+  }
+  appendFileSync(file, `\n${identityOf(child.pid ?? 0)}`);
 }
 
-/** Ends the noted child of a parent that was killed; a later process with the same id is left alone. */
-export function stopForgotten(): void {
-  if (!existsSync(REMEMBERED)) return;
-  const identity = readFileSync(REMEMBERED, "utf8");
+const own = new Set<string>();
+
+/** Ends the noted children of parents that were killed; a later process with the same id is left alone. */
+export async function stopForgotten(): Promise<void> {
+  if (!existsSync(FAMILIES)) return;
+  for (const name of readdirSync(FAMILIES)) {
+    const [parent = "", ...children] = readFileSync(join(FAMILIES, name), "utf8").split("\n");
+    if (isAlive(parent)) continue;
+    await Promise.all(children.map(stopIdentity));
+    rmSync(join(FAMILIES, name), { force: true });
+  }
+}
+
+async function stopIdentity(identity: string): Promise<void> {
+  const deadline = Date.now() + GRACE_MS;
+  if (isAlive(identity)) signalGroup(Number(identity.split(" ")[0]), "SIGTERM");
+  while (isAlive(identity) && Date.now() < deadline) await delay(20);
   if (isAlive(identity)) signalGroup(Number(identity.split(" ")[0]), "SIGKILL");
-  rmSync(REMEMBERED, { force: true });
 }

@@ -42,12 +42,10 @@ export interface StackOptions {
 export const ADDRESSES = join(STATE, "dev.json");
 
 export async function startStack(options: StackOptions): Promise<Stack> {
-  if (options.port !== 0) await requireFreePort(options.port);
   const release = takeLock("dev");
   if (!release) {
-    throw new Error(
-      `the stack of this checkout runs already (process ${holderOf("dev")}, see .drey/dev.json)`,
-    );
+    await requirePort(options.port);
+    throw new Error(`process ${holderOf("dev")} runs the stack of this checkout already, see .drey/dev.json`);
   }
   const undo: (() => Promise<void> | void)[] = [release];
   const stop = async () => {
@@ -61,13 +59,19 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   }
 }
 
+async function requirePort(port: number): Promise<void> {
+  if (port !== 0) await requireFreePort(port);
+}
+
 async function start(
   options: StackOptions,
   undo: (() => Promise<void> | void)[],
 ): Promise<Omit<Stack, "stop">> {
   const { progress, cancelled } = options;
   mkdirSync(STATE, { recursive: true });
-  stopForgotten();
+  // What a killed stack left behind may hold our port.
+  await stopForgotten();
+  await requirePort(options.port);
   await build(cancelled);
   const data = join(STATE, "postgres");
   const services = await startServices({ data, database: "drey", disposable: false, progress });

@@ -39,7 +39,7 @@ const ENVIRONMENT = {
   WRANGLER_SEND_METRICS: "false",
   WRANGLER_HIDE_BANNER: "true",
   WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-  WRANGLER_LOG_PATH: join(STATE, "wrangler-logs"),
+  WRANGLER_WRITE_LOGS: "false",
   WRANGLER_REGISTRY_PATH: join(STATE, "wrangler-registry"),
   CLOUDFLARE_CF_FETCH_ENABLED: "false",
 };

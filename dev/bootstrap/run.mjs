@@ -27,8 +27,9 @@ export async function step(what, command, args, env = {}) {
  * nothing it started is left behind.
  */
 export function runToTheEnd(command, args, env = {}) {
-  // Scripts of packages find the pinned Node before the machine's.
-  const path = `${join(ROOT, "node_modules", ".bin")}${delimiter}${process.env.PATH}`;
+  // Programs find the pinned Node before the machine's, also where npm made no link to it.
+  const modules = join(ROOT, "node_modules");
+  const path = [join(modules, "node", "bin"), join(modules, ".bin"), process.env.PATH].join(delimiter);
   const child = spawn(command, args, {
     cwd: ROOT,
     stdio: "inherit",
@@ -37,11 +38,19 @@ export function runToTheEnd(command, args, env = {}) {
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   const handlers = signals.map((signal) => [signal, () => child.kill(signal)]);
   for (const [signal, handler] of handlers) process.on(signal, handler);
+  const watch = watchParent(() => child.kill("SIGTERM"));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => {
       for (const [name, handler] of handlers) process.off(name, handler);
+      clearInterval(watch);
       resolve(code ?? (signal === "SIGINT" ? 130 : 143));
     });
   });
+}
+
+/** npm does not pass on every signal that ends it: whoever lost the npm that started it ends too. */
+function watchParent(onLost) {
+  const parent = process.ppid;
+  return setInterval(() => process.ppid === parent || onLost(), 500);
 }

@@ -3,7 +3,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { freePort, LOOPBACK } from "../ports.ts";
-import { hasEnded, stopChild } from "../processes.ts";
+import { hasEnded, remember, stopChild } from "../processes.ts";
 import { MemoryEngine } from "./memory.ts";
 import { RealEngine } from "./real.ts";
 import type { Engine } from "./reply.ts";
@@ -29,6 +29,7 @@ async function startServer(): Promise<Engine> {
   const args = ["--port", String(port), "--bind", LOOPBACK, "--save", "", "--appendonly", "no", "--dir", "/"];
   const child = spawn("redis-server", args, { stdio: "ignore", detached: true });
   await started(child);
+  remember(child);
   const engine = await RealEngine.connect(`redis://${LOOPBACK}:${port}`, "redis-server");
   const close = async () => {
     await engine.close();
