@@ -17,7 +17,7 @@ interface Runner {
 }
 
 const RUNNERS: Runner[] = [
-  { name: "the laws and units, native", run: () => cargo(["test", "--workspace"]) },
+  { name: "the laws and units, native", run: () => cargo(["test", "--locked", "--workspace"]) },
   { name: "what only exists in WebAssembly", run: wasm },
   { name: "SQL, stand-ins, clients and the Worker at the edge", run: edge },
 ];
@@ -45,7 +45,7 @@ async function cargo(args: string[], env: Record<string, string> = {}): Promise<
 }
 
 function wasm(): Promise<Count> {
-  return cargo(["test", "--target", "wasm32-unknown-unknown", "-p", "drey"], {
+  return cargo(["test", "--locked", "-p", "drey", "--test", "wasm", "--target", "wasm32-unknown-unknown"], {
     CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER: join(ROOT, ".tools", "bin", "wasm-bindgen-test-runner"),
   });
 }
