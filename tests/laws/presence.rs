@@ -9,7 +9,7 @@ use drey_core::sync::ClientId;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const SETTINGS: Settings = Settings { ttl_ms: 900, alarm_ms: 600 };
+const SETTINGS: Settings = Settings { ttl_ms: 900, alarm_ms: 600, max_peers: 1000 };
 
 #[derive(Clone, Copy, Debug)]
 enum Event {

@@ -12,11 +12,13 @@ pub struct Settings {
     pub ttl_ms: u64,
     /// An occupied room looks around at least this often, in milliseconds.
     pub alarm_ms: u64,
+    /// The most sockets of a room: each state is sent to every one of them.
+    pub max_peers: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ttl_ms: 90_000, alarm_ms: 60_000 }
+        Self { ttl_ms: 90_000, alarm_ms: 60_000, max_peers: 1000 }
     }
 }
 

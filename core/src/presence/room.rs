@@ -13,6 +13,9 @@ use crate::id::UserId;
 use crate::refusal::{Code, Refusal};
 use crate::sync::ClientId;
 
+/// A full room empties as people leave: seconds after which to try again.
+const RETRY_FULL_S: u32 = 5;
+
 /// A room of one workspace: its sockets, one per client.
 #[derive(Clone, Debug, Default)]
 pub struct Room {
@@ -39,7 +42,8 @@ impl Room {
     /// A client connects. One of the same id and user takes the older socket's place, state and clock included.
     ///
     /// # Errors
-    /// `client-mismatch` if the id is in use by another user; `token-expired` if the credential is already over.
+    /// `client-mismatch` if the id is in use by another user; `token-expired` if the credential is already over;
+    /// `overloaded` if the room is full.
     pub fn join(&mut self, identity: Identity, now_ms: u64) -> Result<(Connection, Vec<Effect>), Refusal> {
         if identity.expires_at_ms <= now_ms {
             return Err(Refusal::new(Code::TokenExpired, "The token has expired."));
@@ -47,6 +51,9 @@ impl Room {
         let held = self.peers.get(&identity.client_id);
         if held.is_some_and(|held| held.identity.user_id != identity.user_id) {
             return Err(Refusal::new(Code::ClientMismatch, "The client id is in use by another user."));
+        }
+        if held.is_none() && self.peers.len() >= self.settings.max_peers {
+            return Err(Refusal::new(Code::Overloaded, "The room is full.").with_retry_after(RETRY_FULL_S));
         }
         let replaced = held.map(|held| held.connection);
         let (clock, state) = held.map(|held| (held.clock, held.state.clone())).unwrap_or_default();

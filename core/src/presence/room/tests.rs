@@ -126,6 +126,14 @@ fn a_bad_frame_closes_its_sender_alone() {
 }
 
 #[test]
+fn a_full_room_takes_nobody_new() {
+    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::default() }, []);
+    join(&mut room, "ada", 1, 10);
+    assert_eq!(room.join(identity("bob", 2), 10).expect_err("full").code, Code::Overloaded);
+    assert!(room.join(identity("ada", 1), 10).is_ok());
+}
+
+#[test]
 fn a_snapshot_comes_in_pages() {
     let mut room = Room::default();
     for client in ["a", "b", "c"] {

@@ -1,0 +1,235 @@
+//! `WorkspacePresence`: the sockets of one workspace's room.
+//!
+//! In scope: the class, its commands, its name and its client; sockets, attachments, the alarm. Out of scope: who may
+//! enter (the Worker admits before it forwards) and every rule of the room (`drey_core::presence`).
+//!
+//! The room has no storage but the sockets' attachments: it sleeps while nobody sends, pings are answered without waking
+//! it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
+
+mod client;
+mod room;
+mod socket;
+
+pub use client::{Page, PresenceClient, PresenceError};
+
+use std::cell::{Cell, RefCell};
+
+use drey_core::id::UserId;
+use drey_core::presence::{Effect, Identity, Settings, Snapshot, close};
+use drey_core::refusal::{Code, Refusal};
+use drey_core::sync::ClientId;
+use serde::{Deserialize, Serialize};
+use worker::{
+    Date, DurableObject, Env, Error, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair,
+    durable_object,
+};
+
+use crate::environment::{self, ConfigError};
+use crate::rpc;
+use room::Hall;
+
+/// The binding of `wrangler.toml`. An object's name is its workspace's id.
+pub const BINDING: &str = "PRESENCE";
+
+/// What the Worker asks of a room, besides to join it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+enum Command {
+    /// A page of who is present.
+    Snapshot { after: Option<ClientId>, limit: u32 },
+    /// A user lost access: his sockets close.
+    Narrow { user_id: UserId },
+    /// The workspace is gone: all sockets close.
+    Close,
+}
+
+/// Why an upgrade was not accepted.
+#[derive(Debug, Serialize, Deserialize)]
+struct Turned {
+    code: Code,
+    detail: String,
+    retry_after: Option<u32>,
+}
+
+/// The object; the macro exports the class, and nobody else names it. Nothing is borrowed across an await: the room is taken for one step, which waits for nobody.
+#[durable_object]
+#[derive(Debug)]
+struct WorkspacePresence {
+    state: State,
+    settings: Settings,
+    /// None until the first event after a start or a hibernation.
+    hall: RefCell<Option<Hall>>,
+    alarm: Cell<Alarm>,
+}
+
+/// What this object knows of its alarm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Alarm {
+    /// Not asked since it woke.
+    Unknown,
+    /// None is set.
+    None,
+    /// Set for this time, in milliseconds since 1970.
+    At(u64),
+}
+
+impl DurableObject for WorkspacePresence {
+    fn new(state: State, env: Env) -> Self {
+        socket::answer_pings(&state);
+        // A wrong variable stops the Worker at its first request; an object of another version keeps the defaults.
+        let settings = settings(&env).unwrap_or_default();
+        Self { state, settings, hall: RefCell::new(None), alarm: Cell::new(Alarm::Unknown) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        if let Some(header) = request.headers().get(Identity::HEADER)? {
+            return self.join(&header).await;
+        }
+        match rpc::command(&mut request).await? {
+            Command::Snapshot { after, limit } => rpc::reply(&self.snapshot(after.as_ref(), limit)),
+            Command::Narrow { user_id } => {
+                self.act(|hall, _| hall.room.narrow(user_id)).await?;
+                rpc::reply(&())
+            }
+            Command::Close => {
+                self.act(|hall, _| hall.room.clear()).await?;
+                rpc::reply(&())
+            }
+        }
+    }
+
+    async fn alarm(&self) -> worker::Result<Response> {
+        self.alarm.set(Alarm::None);
+        self.act(|hall, now_ms| {
+            hall.hear_pings(&self.state);
+            hall.room.tick(now_ms)
+        })
+        .await?;
+        Response::empty()
+    }
+
+    async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
+        let connection = socket::connection(&self.state, &socket);
+        let Some(connection) =
+            connection.filter(|connection| self.in_hall(|hall| hall.room.peer(*connection).is_some()))
+        else {
+            // Its place is taken or its attachment lost. One that is closing already ignores this.
+            socket::close(&socket, close::RESTART, "unknown connection");
+            return Ok(());
+        };
+        self.act(|hall, now_ms| match &message {
+            WebSocketIncomingMessage::String(text) => hall.room.frame(connection, text, now_ms),
+            WebSocketIncomingMessage::Binary(_) => hall.room.binary(connection),
+        })
+        .await
+    }
+
+    /// The runtime answers the close frame by itself (compatibility date 2026-04-07); the others learn of it here.
+    async fn websocket_close(&self, socket: WebSocket, _: usize, _: String, _: bool) -> worker::Result<()> {
+        self.gone(&socket).await
+    }
+
+    async fn websocket_error(&self, socket: WebSocket, _: Error) -> worker::Result<()> {
+        self.gone(&socket).await
+    }
+
+    async fn connect(&self, socket: worker::Socket) -> worker::Result<()> {
+        // The bare attribute exports every handler, and the default one panics. Nobody connects to a room by TCP.
+        drop(socket);
+        Ok(())
+    }
+}
+
+impl WorkspacePresence {
+    /// Accepts an upgrade that the Worker admitted.
+    async fn join(&self, header: &str) -> worker::Result<Response> {
+        let identity = match Identity::from_header(header) {
+            Ok(identity) => identity,
+            Err(error) => return turned(&Refusal::new(Code::Internal, error.to_string())),
+        };
+        let pair = WebSocketPair::new()?;
+        let mut refused = None;
+        self.act(|hall, now_ms| match hall.join(&self.state, identity, &pair.server, now_ms) {
+            Ok(effects) => effects,
+            Err(refusal) => {
+                refused = Some(refusal);
+                Vec::new()
+            }
+        })
+        .await?;
+        match refused {
+            Some(refusal) => turned(&refusal),
+            None => Response::from_websocket(pair.client),
+        }
+    }
+
+    fn snapshot(&self, after: Option<&ClientId>, limit: u32) -> room::Present {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Snapshot { data, next } = self.in_hall(|hall| {
+            hall.hear_pings(&self.state);
+            hall.room.snapshot(after, limit)
+        });
+        room::Present { data, next }
+    }
+
+    async fn gone(&self, socket: &WebSocket) -> worker::Result<()> {
+        let Some(connection) = socket::connection(&self.state, socket) else { return Ok(()) };
+        self.act(|hall, _| hall.room.closed(connection)).await
+    }
+
+    /// One step of the room and its effects, without an await between: the object's input gate lets no other event in.
+    /// Then the alarm.
+    async fn act(&self, step: impl FnOnce(&mut Hall, u64) -> Vec<Effect>) -> worker::Result<()> {
+        let now_ms = Date::now().as_millis();
+        let next = self.in_hall(|hall| {
+            let effects = step(hall, now_ms);
+            hall.perform(effects);
+            hall.room.next_tick_ms(now_ms)
+        });
+        self.wake_at(next, now_ms).await
+    }
+
+    fn in_hall<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> T {
+        let mut hall = self.hall.borrow_mut();
+        step(hall.get_or_insert_with(|| Hall::restore(&self.state, self.settings)))
+    }
+
+    /// Sets the alarm if none comes early enough; an alarm that comes too early finds nothing to do and sets the next.
+    /// An empty room has none.
+    async fn wake_at(&self, next: Option<u64>, now_ms: u64) -> worker::Result<()> {
+        let storage = self.state.storage();
+        if self.alarm.get() == Alarm::Unknown {
+            let set = storage.get_alarm().await?.and_then(|at| u64::try_from(at).ok());
+            self.alarm.set(set.map_or(Alarm::None, Alarm::At));
+        }
+        match (next, self.alarm.get()) {
+            (Some(next), Alarm::At(set)) if set <= next => Ok(()),
+            (Some(next), _) => {
+                self.alarm.set(Alarm::At(next));
+                storage.set_alarm(i64::try_from(next.saturating_sub(now_ms)).unwrap_or(i64::MAX)).await
+            }
+            (None, Alarm::At(_)) => {
+                self.alarm.set(Alarm::None);
+                storage.delete_alarm().await
+            }
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// The room's durations and size: `PRESENCE_TTL_MS` (90000), `PRESENCE_ALARM_MS` (60000), `PRESENCE_MAX_PEERS` (1000).
+pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
+    let Settings { ttl_ms, alarm_ms, max_peers } = Settings::default();
+    let peers = environment::number(env, "PRESENCE_MAX_PEERS", u64::try_from(max_peers).unwrap_or(u64::MAX))?;
+    Ok(Settings {
+        ttl_ms: environment::number(env, "PRESENCE_TTL_MS", ttl_ms)?,
+        alarm_ms: environment::number(env, "PRESENCE_ALARM_MS", alarm_ms)?,
+        max_peers: usize::try_from(peers).unwrap_or(usize::MAX),
+    })
+}
+
+/// An answer to an upgrade that is no upgrade; the client in the Worker reads it.
+fn turned(refusal: &Refusal) -> worker::Result<Response> {
+    let Refusal { code, detail, retry_after, .. } = refusal;
+    rpc::reply(&Turned { code: *code, detail: detail.to_string(), retry_after: *retry_after })
+}

@@ -1,0 +1,127 @@
+//! The Worker's side of a room.
+//!
+//! In scope: typed calls, and the one internal header of an upgrade. Out of scope: admission, and what a refusal looks
+//! like to the caller.
+
+use drey_core::cursor::{Cursor, CursorError};
+use drey_core::id::{UserId, WorkspaceId};
+use drey_core::presence::{Identity, IdentityError, PeerView};
+use drey_core::refusal::{Code, Refusal};
+use drey_core::role::Region;
+use drey_core::sync::ClientId;
+use serde::Serialize;
+use worker::{Env, Request, RequestInit, Response, web_sys};
+
+use super::room::Present;
+use super::{BINDING, Command, Turned};
+use crate::rpc::{self, RpcError, Target};
+
+/// Calls rooms.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceClient<'a> {
+    /// The bindings.
+    pub env: &'a Env,
+    /// The longest wait in milliseconds.
+    pub timeout_ms: u32,
+}
+
+/// A call that came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PresenceError {
+    /// The caller's fault: `client-mismatch`, `token-expired`, `overloaded`, `invalid-cursor`.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The object did not reply.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The upgrade did not reach the object.
+    #[error("the room could not be reached: {0}")]
+    Upgrade(#[from] worker::Error),
+    /// The identity does not fit a header.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+}
+
+/// A page of who is present, as the API answers it.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// By client id.
+    pub data: Vec<PeerView>,
+    /// Where the next page begins.
+    pub next_cursor: Option<String>,
+}
+
+impl PresenceClient<'_> {
+    /// Forwards an admitted upgrade; the answer carries the client's end of the socket. `hint` is where the object is
+    /// created if this is its first call. Nothing of the caller's request goes along: no credential reaches the object.
+    pub async fn connect(
+        &self,
+        workspace: WorkspaceId,
+        hint: Option<Region>,
+        identity: &Identity,
+    ) -> Result<web_sys::Response, PresenceError> {
+        let namespace = self.env.durable_object(BINDING)?;
+        let name = workspace.to_string();
+        let stub = match hint {
+            Some(region) => namespace.get_by_name_with_location_hint(&name, region.location_hint())?,
+            None => namespace.get_by_name(&name)?,
+        };
+        let response = stub.fetch_with_request(upgrade(identity)?).await?;
+        if response.status_code() == 101 { Ok(response.into()) } else { Err(refused(response).await?) }
+    }
+
+    /// A page of who is present, after `cursor`; at most 100.
+    pub async fn snapshot(
+        &self,
+        workspace: WorkspaceId,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Page, PresenceError> {
+        let binding = format!("presence {workspace}");
+        let after = cursor.map(|cursor| position(cursor, &binding)).transpose().map_err(|error| {
+            PresenceError::Refused(
+                Refusal::new(Code::InvalidCursor, error.to_string()).with_error("cursor", "is not one of this list"),
+            )
+        })?;
+        let present: Present = self.call(workspace, &Command::Snapshot { after, limit }).await?;
+        let next_cursor = present.next.map(|client| Cursor::encode_key(client.as_str(), &binding));
+        Ok(Page { data: present.data, next_cursor })
+    }
+
+    /// A user lost access: his sockets close with 4403.
+    pub async fn narrow(&self, workspace: WorkspaceId, user_id: UserId) -> Result<(), RpcError> {
+        self.call(workspace, &Command::Narrow { user_id }).await
+    }
+
+    /// The workspace is gone: all its sockets close with 4410.
+    pub async fn close(&self, workspace: WorkspaceId) -> Result<(), RpcError> {
+        self.call(workspace, &Command::Close).await
+    }
+
+    async fn call<R: serde::de::DeserializeOwned>(
+        &self,
+        workspace: WorkspaceId,
+        command: &Command,
+    ) -> Result<R, RpcError> {
+        let name = workspace.to_string();
+        let target = Target { binding: BINDING, name: &name, hint: None, timeout_ms: self.timeout_ms };
+        rpc::call(self.env, target, command).await
+    }
+}
+
+/// A cursor holds the last client id of the page before.
+fn position(cursor: &str, binding: &str) -> Result<ClientId, CursorError> {
+    ClientId::parse(&Cursor::decode_key(cursor, binding)?).map_err(|_| CursorError)
+}
+
+fn upgrade(identity: &Identity) -> Result<Request, PresenceError> {
+    let init = RequestInit::new();
+    init.headers.set("upgrade", "websocket")?;
+    init.headers.set(Identity::HEADER, &identity.to_header()?)?;
+    Ok(Request::new_with_init("https://object/", &init)?)
+}
+
+async fn refused(mut response: Response) -> Result<PresenceError, PresenceError> {
+    let Turned { code, detail, retry_after } = response.json().await?;
+    Ok(PresenceError::Refused(Refusal { retry_after, ..Refusal::new(code, detail) }))
+}

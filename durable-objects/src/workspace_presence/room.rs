@@ -1,0 +1,114 @@
+//! The room with its sockets: what `drey_core::presence` decides is done here.
+//!
+//! In scope: restoring a room from its sockets, performing effects. Out of scope: deciding.
+
+use std::collections::BTreeMap;
+
+use drey_core::presence::{Connection, Effect, Identity, Peer, PeerView, Room, Settings, close};
+use drey_core::refusal::{Code, Refusal};
+use drey_core::sync::ClientId;
+use serde::{Deserialize, Serialize};
+use worker::{State, WebSocket};
+
+use super::socket;
+
+/// A page of who is present, between object and client.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Present {
+    pub(super) data: Vec<PeerView>,
+    pub(super) next: Option<ClientId>,
+}
+
+/// A room and the sockets its effects go to.
+#[derive(Debug)]
+pub(super) struct Hall {
+    pub(super) room: Room,
+    sockets: BTreeMap<Connection, WebSocket>,
+}
+
+impl Hall {
+    /// The hall as the runtime kept its sockets over a hibernation. A socket whose attachment cannot be read, as after a
+    /// change of its shape, is closed: its client connects again. One whose attachment is empty is already closing.
+    pub(super) fn restore(state: &State, settings: Settings) -> Self {
+        let (mut sockets, mut peers) = (BTreeMap::new(), Vec::new());
+        for socket in socket::all(state) {
+            let text = socket::attachment(&socket);
+            match Peer::from_attachment(&text) {
+                Some(peer) => {
+                    sockets.insert(peer.connection, socket);
+                    peers.push(peer);
+                }
+                None if text.is_empty() => {}
+                None => socket::close(&socket, close::RESTART, "the room was restarted"),
+            }
+        }
+        Self { room: Room::restore(settings, peers), sockets }
+    }
+
+    /// Lets a client in and keeps its socket.
+    pub(super) fn join(
+        &mut self,
+        state: &State,
+        identity: Identity,
+        server: &WebSocket,
+        now_ms: u64,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let (connection, effects) = self.room.join(identity, now_ms)?;
+        if socket::accept(state, server, connection).is_err() {
+            self.room.closed(connection);
+            return Err(Refusal::new(Code::Overloaded, "The room takes no more sockets.").with_retry_after(5));
+        }
+        self.sockets.insert(connection, server.clone());
+        Ok(effects)
+    }
+
+    /// Tells the room of the pings that the runtime answered without waking the object.
+    pub(super) fn hear_pings(&mut self, state: &State) {
+        for (connection, socket) in &self.sockets {
+            if let Some(at_ms) = socket::last_ping_ms(state, socket) {
+                self.room.seen(*connection, at_ms);
+            }
+        }
+    }
+
+    /// Does what the room decided, in order. A socket that cannot be sent to is ending: its own event will say so.
+    pub(super) fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, text } => {
+                    if let Some(socket) = self.sockets.get(&to) {
+                        socket::send(socket, &socket::encode(&text));
+                    }
+                }
+                Effect::Broadcast { except, text } => self.broadcast(except, &text),
+                Effect::Save { of } => self.save(of),
+                Effect::Close { connection, code, reason } => self.close(connection, code, reason),
+            }
+        }
+        // Sockets that ended by themselves leave no effect of their own.
+        self.sockets.retain(|connection, _| self.room.peer(*connection).is_some());
+    }
+
+    /// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
+    fn broadcast(&self, except: Connection, text: &str) {
+        let encoded = socket::encode(text);
+        for (_, socket) in self.sockets.iter().filter(|(connection, _)| **connection != except) {
+            socket::send(socket, &encoded);
+        }
+    }
+
+    fn save(&self, of: Connection) {
+        if let (Some(socket), Some(peer)) = (self.sockets.get(&of), self.room.peer(of)) {
+            socket::attach(socket, &peer.to_attachment());
+        }
+    }
+
+    /// The runtime lists a closing socket until the close is answered, so its attachment goes first: a room that is
+    /// restored meanwhile must not find it present.
+    fn close(&mut self, connection: Connection, code: u16, reason: &str) {
+        if let Some(socket) = self.sockets.remove(&connection) {
+            socket::attach(&socket, "");
+            socket::close(&socket, code, reason);
+        }
+    }
+}
