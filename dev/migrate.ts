@@ -17,9 +17,10 @@ export async function migrate(url: string): Promise<void> {
   }
 }
 
-/** The loopback server has no TLS, and dbmate's driver asks for it unless told otherwise. */
+/** A server on this machine has no TLS, and dbmate's driver asks for it unless told otherwise. */
 function withSslMode(url: string): string {
   const parsed = new URL(url);
-  if (!parsed.searchParams.has("sslmode")) parsed.searchParams.set("sslmode", "disable");
+  const local = ["127.0.0.1", "localhost", "[::1]"].includes(parsed.hostname);
+  if (local && !parsed.searchParams.has("sslmode")) parsed.searchParams.set("sslmode", "disable");
   return parsed.href;
 }

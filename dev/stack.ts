@@ -74,7 +74,7 @@ async function start(
   await requirePort(options.port);
   await build(cancelled);
   const data = join(STATE, "postgres");
-  const services = await startServices({ data, database: "drey", disposable: false, progress });
+  const services = await startServices({ data, database: databaseName(), disposable: false, progress });
   undo.push(() => services.stop());
   cancelled.throwIfAborted();
   progress("starting the Worker (wrangler dev)");
@@ -85,6 +85,12 @@ async function start(
   writeFileSync(ADDRESSES, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 });
   undo.push(() => rmSync(ADDRESSES, { force: true }));
   return { addresses, redisEngine: services.redisEngine, ended: wrangler.ended };
+}
+
+/** The database that DATABASE_URL names, unless it is the one every server has. */
+function databaseName(): string {
+  const named = new URL(process.env.DATABASE_URL ?? "postgres://127.0.0.1").pathname.slice(1);
+  return ["", "postgres"].includes(named) ? "drey" : named;
 }
 
 /** wrangler runs the same command itself; run here first, a failed build says so before anything else starts. */

@@ -9,7 +9,7 @@ export function checkNode() {
   const version = process.versions.node;
   if (Number(version.split(".")[0]) < OLDEST_NODE) {
     throw new Error(
-      `Node ${version} is too old, ${OLDEST_NODE} or newer is needed. Install it:\n  ${install("nodejs")}`,
+      `Node ${version} is too old, ${OLDEST_NODE} or newer is needed. Install:\n  ${install("nodejs")}`,
     );
   }
   if (output("npm", ["--version"]) === undefined) throw missing(["npm", install("npm")]);
@@ -17,7 +17,7 @@ export function checkNode() {
 
 /** What compiling the Worker and its build tools takes. */
 export function checkRust() {
-  const rustup = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y";
+  const rustup = "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . ~/.cargo/env";
   const needed = [
     ["rustup", ["--version"], "rustup", rustup],
     ["cargo", ["--version"], "cargo", rustup],
@@ -30,7 +30,7 @@ export function checkRust() {
 }
 
 function missing(...tools) {
-  const lines = tools.map(([name, line]) => `  ${name} is missing. Install it:  ${line}`);
+  const lines = tools.map(([name, line]) => `  missing: ${name}. Install:  ${line}`);
   return new Error(`this machine lacks what the project is built with\n${lines.join("\n")}`);
 }
 

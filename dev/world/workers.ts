@@ -2,7 +2,7 @@
  * The built Worker in miniflare, as often as asked, all sharing the Durable Objects of the first: what is true across
  * isolates can only be tested with more than one. Bindings and variables come from `wrangler.toml`.
  */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { convertV4MiniflareOptions, Miniflare, type V4WorkerOptions } from "miniflare";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
@@ -61,6 +61,7 @@ function workerOptions({ root, vars }: WorkersOptions): V4WorkerOptions & { name
 
 /** The entry comes first; beside it lies the WebAssembly that it imports. */
 function modulesOf(build: string): { type: string; path: string }[] {
+  if (!existsSync(join(build, "index.js"))) throw new Error("there is no build/ yet: npm run build");
   const wasm = readdirSync(build).filter((name) => name.endsWith(".wasm"));
   return [
     { type: "ESModule", path: join(build, "index.js") },

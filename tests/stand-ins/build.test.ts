@@ -1,0 +1,94 @@
+/**
+ * The checks around the build: they must fail, and say what is wrong.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ROOT } from "../../dev/paths.ts";
+import { checkBuild } from "../../scripts/check-build.mjs";
+import { holderOf, identityOf, isAlive, takeLock } from "../../scripts/lock.mjs";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "drey-build-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe("the built Worker against wrangler.toml", () => {
+  const CONFIG = `
+name = "worker"
+[[durable_objects.bindings]]
+name = "ROOM"
+class_name = "Room"
+[[migrations]]
+tag = "v1"
+new_sqlite_classes = ["Room"]
+[[ratelimits]]
+name = "CALLS"
+namespace_id = "1"
+[env.production]
+name = "worker-production"
+[[env.production.durable_objects.bindings]]
+name = "HALL"
+class_name = "Hall"
+`;
+
+  function write(shim: string, wasm: string): void {
+    mkdirSync(join(folder, "build"));
+    writeFileSync(join(folder, "wrangler.toml"), CONFIG);
+    writeFileSync(join(folder, "build", "index.js"), shim);
+    writeFileSync(join(folder, "build", "index_bg.wasm"), wasm);
+  }
+
+  test("passes when every class and binding is there, in every environment", () => {
+    write("class a{};export{a as Room,b as default};export class Hall{}", "…ROOM…CALLS…HALL…");
+    expect(() => checkBuild(folder)).not.toThrow();
+  });
+
+  test("fails naming the class that is not exported", () => {
+    write("class Hall{};export{a as Room,b as default}", "…ROOM…CALLS…HALL…");
+    expect(() => checkBuild(folder)).toThrow("class Hall is not exported");
+  });
+
+  test("fails naming the binding that nobody knows", () => {
+    write("export{a as Room,c as Hall,b as default}", "…ROOM…HALL…");
+    expect(() => checkBuild(folder)).toThrow("binding CALLS is not known to the code");
+  });
+});
+
+test("a missing tool is named with the line that installs it", () => {
+  // A PATH with npm and its Node, and nothing else of this machine.
+  for (const name of ["npm", "node"]) {
+    const found = spawnSync("which", [name], { encoding: "utf8" }).stdout.trim();
+    symlinkSync(found, join(folder, name));
+  }
+  const ran = spawnSync(process.execPath, ["dev/bootstrap.mjs", "dev/build.ts"], {
+    cwd: ROOT,
+    encoding: "utf8",
+    env: { ...process.env, PATH: folder },
+  });
+  expect(ran.status).toBe(1);
+  expect(ran.stderr).toMatch(/missing: rustup\. Install: {2}curl .*sh\.rustup\.rs/);
+  expect(ran.stderr).toMatch(/missing: a C compiler \(cc\)\. Install: {2}.*install/);
+  expect(ran.stderr).toMatch(/missing: the OpenSSL headers\. Install: /);
+});
+
+describe("locks between processes", () => {
+  test("one holds, the other is told who", () => {
+    const name = `test-${process.pid}`;
+    const release = takeLock(name);
+    expect(holderOf(name)).toBe(String(process.pid));
+    expect(takeLock(name)).toBeUndefined();
+    release?.();
+    takeLock(name)?.();
+  });
+
+  test("a process that is gone holds nothing, nor does another with its id", () => {
+    const gone = spawnSync("true").pid;
+    expect(isAlive(`${gone} 1`)).toBe(false);
+    expect(isAlive(`${process.pid} 1`)).toBe(false);
+    expect(isAlive(identityOf(process.pid))).toBe(true);
+  });
+});
