@@ -1,0 +1,244 @@
+//! `WorkspaceGate`: who may call a tenant, how much, and at which revision its cached answers are true.
+//!
+//! In scope: the class, its commands, its names and its client. Out of scope: the arithmetic of limits
+//! (`drey_core::limit`) and what a role may do (the route table).
+//!
+//! One class serves four kinds of name: a workspace, `org:…`, `user:…`, and 64 hashed `anon:…` for callers without a
+//! known credential.
+
+mod meter;
+mod tenant;
+
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use drey_core::id::{OrgId, UserId, WorkspaceId};
+use drey_core::lease::{Admission, Denial, Grant};
+use drey_core::limit::{Charge, Limits, Tier};
+use drey_core::role::{Plan, Region};
+use serde::{Deserialize, Serialize};
+use worker::{DurableObject, Env, Request, Response, State, durable_object};
+
+use crate::environment;
+use crate::rpc::{self, RpcError, Target};
+use meter::{Meter, Payer};
+use tenant::{Known, Tenant};
+
+/// The binding of `wrangler.toml`.
+pub const BINDING: &str = "GATE";
+
+/// How many gates share the callers without a known credential.
+const ANONYMOUS_GATES: u32 = 64;
+
+/// Whose gate it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "snake_case")]
+pub enum Subject {
+    /// A workspace's own.
+    Workspace(WorkspaceId),
+    /// An organisation's.
+    Org(OrgId),
+    /// A person's, for what he does outside of any tenant.
+    User(UserId),
+    /// One of [`ANONYMOUS_GATES`], by address.
+    Anonymous(u8),
+}
+
+impl Subject {
+    /// The gate of an address without a known credential.
+    #[must_use]
+    pub fn anonymous(address: &str) -> Self {
+        // FNV-1a: the spread matters, not the secrecy. A caller who picks his gate picks only whom he shares it with,
+        // and buckets are per address inside.
+        let hash = address_key(address)
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self::Anonymous(u8::try_from(hash % ANONYMOUS_GATES).unwrap_or_default())
+    }
+
+    /// The object's name. Pinned: another name is another object with full buckets.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Workspace(id) => id.to_string(),
+            Self::Org(id) => format!("org:{id}"),
+            Self::User(id) => format!("user:{id}"),
+            Self::Anonymous(number) => format!("anon:{number}"),
+        }
+    }
+}
+
+/// The part of an address that one customer of a network holds: an IPv4 address, an IPv6 /64.
+#[must_use]
+pub fn address_key(address: &str) -> String {
+    match address.parse() {
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(IpAddr::V4(v4)) => v4.to_string(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+/// A request for admission. It carries ids and numbers, never a credential.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Admit {
+    /// The verified caller; none at an anonymous gate.
+    pub principal: Option<UserId>,
+    /// The client's address as the platform sets it.
+    pub address: String,
+    /// The tier of the route.
+    pub tier: Tier,
+    /// What the request costs.
+    pub cost: u32,
+    /// A revision the caller has seen and must not be answered below.
+    pub least_revision: Option<i64>,
+}
+
+/// News for a gate.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct News {
+    /// The revision after the write.
+    pub revision: i64,
+    /// The epoch of narrowed access after the write.
+    pub authz_epoch: i64,
+    /// Whether a role, the plan or the tenant's existence changed: then the gate asks Postgres again.
+    pub roles_changed: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+enum Command {
+    Admit { subject: Subject, admit: Admit },
+    Tell { news: News },
+}
+
+/// Calls gates.
+#[derive(Clone, Copy, Debug)]
+pub struct GateClient<'a> {
+    /// The bindings.
+    pub env: &'a Env,
+    /// The longest wait in milliseconds.
+    pub timeout_ms: u32,
+}
+
+impl GateClient<'_> {
+    /// Asks for admission.
+    pub async fn admit(&self, subject: &Subject, admit: &Admit) -> Result<Admission, RpcError> {
+        let command = Command::Admit { subject: *subject, admit: admit.clone() };
+        rpc::call(self.env, self.target(&subject.name(), None), &command).await
+    }
+
+    /// Tells a gate what a write changed. `hint` is where the object is created if this call is its first.
+    pub async fn tell(&self, subject: &Subject, news: News, hint: Option<Region>) -> Result<(), RpcError> {
+        let hint = hint.map(Region::as_str);
+        rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news }).await
+    }
+
+    fn target<'b>(&self, name: &'b str, hint: Option<&'b str>) -> Target<'b> {
+        Target { binding: BINDING, name, hint, timeout_ms: self.timeout_ms }
+    }
+}
+
+/// The object.
+#[durable_object(fetch)]
+#[derive(Debug)]
+pub(crate) struct WorkspaceGate {
+    meter: Meter,
+    tenant: Tenant,
+    limits: Option<Limits>,
+    latest_ms: Cell<u64>,
+}
+
+impl DurableObject for WorkspaceGate {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            meter: Meter::new(state.storage().sql()),
+            tenant: Tenant::new(&env),
+            limits: environment::limits(&env).ok(),
+            latest_ms: Cell::new(0),
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        match rpc::command(&mut request).await? {
+            Command::Admit { subject, admit } => rpc::reply(&self.admit(subject, &admit).await?),
+            Command::Tell { news } => {
+                self.tenant.hear(news);
+                rpc::reply(&())
+            }
+        }
+    }
+}
+
+impl WorkspaceGate {
+    /// Membership first, then the charge: a stranger takes nothing from a tenant's buckets.
+    async fn admit(&self, subject: Subject, admit: &Admit) -> worker::Result<Admission> {
+        let known = match self.tenant.know(subject, admit, self.now_ms()).await {
+            Ok(known) => known,
+            Err(refused) => return Ok(refused),
+        };
+        // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
+        let Some(limits) = self.limits else { return Ok(Admission::Unavailable) };
+        let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
+        let payer = Payer { subject, principal: admit.principal, address: address_key(&admit.address) };
+        let charge = self.meter.charge(&limits, &payer, admit.tier, plan, self.now_ms(), admit.cost)?;
+        Ok(match charge {
+            Some(Charge::Allowed { view }) => Admission::Granted(grant(known, view)),
+            Some(Charge::Denied { retry_after_ms, policies, view }) => {
+                Admission::Denied(Denial { retry_after_ms, policies, view })
+            }
+            None => Admission::Unavailable,
+        })
+    }
+
+    /// The gate's clock never runs backwards, so that a step of the machine's clock cannot refill a bucket.
+    fn now_ms(&self) -> u64 {
+        let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default();
+        let latest = now.max(self.latest_ms.get());
+        self.latest_ms.set(latest);
+        latest
+    }
+}
+
+/// A grant for this one request: the leases have their shape and no duration yet.
+fn grant(known: Option<Known>, view: drey_core::limit::LimitView) -> Grant {
+    let known = known.unwrap_or_default();
+    Grant {
+        role: known.role.unwrap_or_default(),
+        org: known.org,
+        plan: known.plan,
+        region: known.region,
+        revision: known.revision,
+        authz_epoch: known.authz_epoch,
+        workspace_lease_ms: 0,
+        tokens: 1,
+        tokens_ms: 0,
+        view,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Subject, address_key};
+    use drey_core::id::{OrgId, UserId, WorkspaceId};
+    use uuid::Uuid;
+
+    /// A gate that is found under another name after a deploy begins with full buckets.
+    #[test]
+    fn the_names_of_gates_are_fixed() {
+        let nil = Uuid::nil();
+        assert_eq!(Subject::Workspace(WorkspaceId::from_uuid(nil)).name(), "ws_00000000000000000000000000");
+        assert_eq!(Subject::Org(OrgId::from_uuid(nil)).name(), "org:org_00000000000000000000000000");
+        assert_eq!(Subject::User(UserId::from_uuid(nil)).name(), "user:user_00000000000000000000000000");
+        assert_eq!(Subject::anonymous("192.0.2.1").name(), "anon:41");
+    }
+
+    #[test]
+    fn one_network_is_one_address() {
+        assert_eq!(address_key("2001:db8:1:2:3:4:5:6"), address_key("2001:db8:1:2::9"));
+        assert_ne!(address_key("192.0.2.1"), address_key("192.0.2.2"));
+        assert_eq!(address_key("10.0.0.1, 10.0.0.2"), "unknown");
+    }
+}

@@ -1,0 +1,175 @@
+//! What a gate knows of its tenant: revision, epoch, plan, and the roles of those who called lately.
+//!
+//! Freshness: within `GATE_REFRESH_MS` of the last load nothing is asked. After it the next caller asks Postgres, and
+//! while Postgres does not answer what is known holds until `GATE_STALE_MS`; then the gate answers that it cannot vouch.
+//! Roles are loaded per caller and dropped whenever the revision or the epoch moves: a role never changes without one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use drey_core::id::{OrgId, UserId};
+use drey_core::lease::Admission;
+use drey_core::role::{Plan, Region};
+use drey_core::trace::Traceparent;
+use drey_store::gate::GateState;
+use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings, gate};
+use futures::lock::Mutex;
+use worker::Env;
+
+use super::{Admit, News, Subject};
+use crate::environment;
+
+/// 10,000 roles are about 1 MB; more callers than that in one window start the memory anew.
+const MOST_ROLES: usize = 10_000;
+/// A load that takes longer is given up; the caller's own deadline is ten seconds by default.
+const LOAD_MS: u64 = 1_800;
+
+/// What a caller's admission rests on.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) role: Option<String>,
+    pub(super) org: Option<OrgId>,
+    pub(super) plan: Plan,
+    pub(super) region: Region,
+    pub(super) revision: i64,
+    pub(super) authz_epoch: i64,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { role: None, org: None, plan: Plan::Free, region: Region::WesternEurope, revision: 0, authz_epoch: 0 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    tenant: Option<Known>,
+    roles: BTreeMap<UserId, Option<String>>,
+    loaded_ms: u64,
+}
+
+/// One tenant, as far as known.
+#[derive(Debug)]
+pub(super) struct Tenant {
+    neon: Option<Neon>,
+    refresh_ms: u64,
+    stale_ms: u64,
+    memory: RefCell<Memory>,
+    // Inside one object every request shares one I/O context, so a lock across an await is safe here and only here.
+    loading: Mutex<()>,
+}
+
+impl Tenant {
+    pub(super) fn new(env: &Env) -> Self {
+        Self {
+            neon: environment::neon(env).ok().map(Neon::new),
+            refresh_ms: environment::number(env, "GATE_REFRESH_MS", 5_000).unwrap_or(5_000),
+            stale_ms: environment::number(env, "GATE_STALE_MS", 60_000).unwrap_or(60_000),
+            memory: RefCell::default(),
+            loading: Mutex::new(()),
+        }
+    }
+
+    /// What is known of a caller; `None` at gates without a tenant. `Err` is the answer to give instead.
+    pub(super) async fn know(&self, subject: Subject, admit: &Admit, now_ms: u64) -> Result<Option<Known>, Admission> {
+        let Some(user) = admit.principal else { return Ok(None) };
+        if matches!(subject, Subject::User(_) | Subject::Anonymous(_)) {
+            return Ok(None);
+        }
+        let least = admit.least_revision.unwrap_or_default();
+        if let Some(known) = self.recall(user, least, now_ms, self.refresh_ms) {
+            return member(known).map(Some);
+        }
+        let _one_at_a_time = self.loading.lock().await;
+        if let Some(known) = self.recall(user, least, now_ms, self.refresh_ms) {
+            return member(known).map(Some);
+        }
+        self.load(subject, user, now_ms).await.and_then(|known| at_least(known, least)).and_then(member).map(Some)
+    }
+
+    /// The memory of a caller, if it is young enough and reaches the revision he has seen.
+    fn recall(&self, user: UserId, least: i64, now_ms: u64, most_age_ms: u64) -> Option<Known> {
+        let memory = self.memory.borrow();
+        let tenant = memory.tenant.as_ref()?;
+        let young = now_ms.saturating_sub(memory.loaded_ms) < most_age_ms;
+        let role = memory.roles.get(&user)?;
+        (young && tenant.revision >= least).then(|| Known { role: role.clone(), ..tenant.clone() })
+    }
+
+    async fn load(&self, subject: Subject, user: UserId, now_ms: u64) -> Result<Known, Admission> {
+        match self.ask(subject, user, now_ms).await {
+            Ok(Some(known)) => Ok(self.learn(user, known, now_ms)),
+            Ok(None) => {
+                self.memory.replace(Memory::default());
+                Err(Admission::NotFound)
+            }
+            // Postgres is down: what is known holds for a minute, and not a second longer.
+            Err(_) => self.recall(user, 0, now_ms, self.stale_ms).ok_or(Admission::Unavailable),
+        }
+    }
+
+    /// Refreshes have traces of their own: they are the gate's work, not the request's.
+    async fn ask(&self, subject: Subject, user: UserId, now_ms: u64) -> Result<Option<Known>, StoreError> {
+        let fault = || StoreError::Fault { detail: "NEON_CONNECTION_STRING is missing or malformed".to_owned() };
+        let neon = self.neon.as_ref().ok_or_else(fault)?;
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).ok();
+        let trace = Traceparent::new(random).to_string();
+        let timings = Timings::default();
+        let session = Session::new(neon, Caller::default(), Deadline::at(now_ms + LOAD_MS), &trace, &timings);
+        match subject {
+            Subject::Workspace(workspace) => Ok(gate::workspace(&session, workspace, user).await?.map(known)),
+            Subject::Org(org) => Ok(gate::org(&session, org, user).await?.map(known)),
+            Subject::User(_) | Subject::Anonymous(_) => Ok(None),
+        }
+    }
+
+    /// Applies a load, unless the gate has heard of something later while it was under way.
+    fn learn(&self, user: UserId, loaded: Known, now_ms: u64) -> Known {
+        let mut memory = self.memory.borrow_mut();
+        let (revision, epoch) = memory.tenant.as_ref().map_or((-1, -1), |known| (known.revision, known.authz_epoch));
+        if loaded.authz_epoch < epoch || loaded.revision < revision {
+            return loaded;
+        }
+        if (loaded.revision, loaded.authz_epoch) != (revision, epoch) || memory.roles.len() >= MOST_ROLES {
+            memory.roles.clear();
+        }
+        memory.roles.insert(user, loaded.role.clone());
+        memory.loaded_ms = now_ms;
+        memory.tenant = Some(Known { role: None, ..loaded.clone() });
+        loaded
+    }
+
+    /// Applies news. A lower epoch or revision is older than what is known and changes nothing.
+    pub(super) fn hear(&self, news: News) {
+        let mut memory = self.memory.borrow_mut();
+        if news.roles_changed {
+            memory.roles.clear();
+        }
+        if let Some(tenant) = &mut memory.tenant {
+            tenant.revision = tenant.revision.max(news.revision);
+            tenant.authz_epoch = tenant.authz_epoch.max(news.authz_epoch);
+        }
+    }
+}
+
+fn known<R: Display>(state: GateState<R>) -> Known {
+    Known {
+        role: state.role.map(|role| role.to_string()),
+        org: Some(state.org),
+        plan: state.plan,
+        region: state.region,
+        revision: state.revision,
+        authz_epoch: state.authz_epoch,
+    }
+}
+
+/// A tenant that a caller has no role in does not exist for him.
+fn member(known: Known) -> Result<Known, Admission> {
+    if known.role.is_some() { Ok(known) } else { Err(Admission::NotFound) }
+}
+
+fn at_least(known: Known, least: i64) -> Result<Known, Admission> {
+    if known.revision >= least { Ok(known) } else { Err(Admission::RevisionUnknown) }
+}

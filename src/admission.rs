@@ -1,0 +1,158 @@
+//! Who is calling, and may he: credential, then the gate.
+//!
+//! In scope: the order of the checks and what each refusal says. Out of scope: signatures ([`crate::edge::crypto`]),
+//! limits and roles (the gate, `drey_core::limit`).
+
+mod credential;
+mod insurance;
+mod jwks;
+mod remembered;
+mod tenant;
+
+use drey_core::id::UserId;
+use drey_core::lease::{Admission, Denial, Grant};
+use drey_core::limit::Tier;
+use drey_core::refusal::{Code, Refusal};
+use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_key};
+
+use crate::call::Access;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+use crate::routes::{Limit, Who};
+
+pub use credential::Verified;
+pub use insurance::Insurance;
+pub use jwks::KeySets;
+pub use remembered::Remembered;
+pub use tenant::agree as tenant_headers_agree;
+
+/// A verified person. The token itself is kept nowhere.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Our id of the (issuer, subject).
+    pub user: UserId,
+    /// The token's name claim, shown to others in presence.
+    pub name: Option<String>,
+    /// When the credential ends, in milliseconds since the epoch. No lease outlives it.
+    pub expires_ms: u64,
+}
+
+/// What admission leaves for the answer: the proof, and the limits to publish.
+#[derive(Debug)]
+pub struct Admitted {
+    /// What the handler may do.
+    pub access: Access,
+    /// The gate's grant, with the state of the limits.
+    pub grant: Option<Grant>,
+}
+
+/// Admits a request by its row's policy, or says why not.
+pub async fn admit(request: &Request<'_>) -> Outcome<Admitted> {
+    let (tier, cost) = match request.route.policy.limit {
+        Limit::Free => return Ok(Admitted { access: Access::Public, grant: None }),
+        Limit::Tier(tier, cost) => (tier, cost),
+    };
+    if request.route.policy.who == Who::Public {
+        let grant = anonymous(request, tier, cost).await?;
+        return Ok(Admitted { access: Access::Public, grant });
+    }
+    let principal = credential::verify(request).await?;
+    match request.route.policy.who {
+        Who::Public | Who::User => by_user(request, principal, tier, cost).await,
+        Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
+        Who::Workspace(_) => tenant::by_workspace(request, principal, tier, cost).await,
+    }
+}
+
+/// Charges a call without a known credential to its address: by the platform's rate-limit binding where there is one
+/// (no hop), else by one of 64 gates. A brake that is down lets the call through: what a credential protects is still
+/// behind the credential.
+pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<Grant>> {
+    if let Some(allowed) = platform_limit(request).await {
+        return if allowed { Ok(None) } else { Err(flood()) };
+    }
+    let subject = Subject::anonymous(&request.context.address);
+    let admit = Admit {
+        principal: None,
+        address: request.context.address.clone(),
+        tier,
+        cost,
+        least_revision: None,
+    };
+    match gate(request).admit(&subject, &admit).await {
+        Ok(Admission::Granted(grant)) => Ok(Some(grant)),
+        Ok(Admission::Denied(denial)) => Err(limited(&denial)),
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// The platform's verdict, if the binding is configured; it counts per location, an abuse brake and no quota.
+async fn platform_limit(request: &Request<'_>) -> Option<bool> {
+    let limiter = request.env.rate_limiter("ANON_LIMIT").ok()?;
+    let outcome = limiter.limit(address_key(&request.context.address)).await.ok()?;
+    Some(outcome.success)
+}
+
+fn flood() -> Problem {
+    let detail = "Too many calls without a known credential from this address. Retry after 10 s.";
+    Refusal::new(Code::RateLimited, detail).with_retry_after(10).into()
+}
+
+async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
+    let grant = ask(request, &Subject::User(principal.user), &principal, tier, cost).await?;
+    Ok(Admitted { access: Access::User(principal), grant: Some(grant) })
+}
+
+/// One hop to a gate, with every refusal in its words.
+async fn ask(
+    request: &Request<'_>,
+    subject: &Subject,
+    principal: &Principal,
+    tier: Tier,
+    cost: u32,
+) -> Outcome<Grant> {
+    let admit = Admit {
+        principal: Some(principal.user),
+        address: request.context.address.clone(),
+        tier,
+        cost,
+        least_revision: request.least_revision()?,
+    };
+    match gate(request).admit(subject, &admit).await {
+        Ok(Admission::Granted(grant)) => Ok(grant),
+        Ok(Admission::Denied(denial)) => Err(limited(&denial)),
+        Ok(Admission::NotFound) => Err(Problem::not_found()),
+        Ok(Admission::RevisionUnknown) => Err(Problem::new(
+            Code::RevisionUnknown,
+            "`x-drey-revision` is above any revision of this tenant. Send the one of your last write, or none.",
+        )),
+        Ok(Admission::Unavailable) => Err(gate_unavailable("the gate could not load its tenant")),
+        Err(error) => request.app.insurance.admit(request, subject, &admit, &error.to_string()).await,
+    }
+}
+
+fn gate<'a>(request: &'a Request<'_>) -> GateClient<'a> {
+    GateClient { env: request.env, timeout_ms: request.remaining_ms().min(GATE_TIMEOUT_MS) }
+}
+
+/// A gate answers within milliseconds or is in trouble; two seconds leave time for its first load from Postgres.
+const GATE_TIMEOUT_MS: u32 = 2_000;
+
+/// 503 without a guess: authorization never opens because a gate is down.
+pub fn gate_unavailable(cause: &str) -> Problem {
+    Problem::unavailable(Code::GateUnavailable, cause, 1)
+}
+
+fn limited(denial: &Denial) -> Problem {
+    let seconds = u32::try_from(denial.retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    let detail = format!("Too many requests. Retry after {seconds} s.");
+    let mut problem: Problem = Refusal::new(Code::RateLimited, detail).with_retry_after(seconds).into();
+    problem.extension = Some(("violated-policies", denial.policies.clone().into()));
+    problem.headers = drey_core::limit::headers(&denial.view);
+    problem
+}
+
+/// The role a row asks for is more than the caller has.
+fn too_little(needed: &str, has: &str) -> Problem {
+    Problem::new(Code::Forbidden, format!("This needs the role `{needed}`; yours is `{has}`."))
+}

@@ -1,0 +1,108 @@
+//! Admission while a gate is down: authorization asks Postgres and never opens; limits fall back to a small local
+//! bucket, and the strict tier is closed.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+
+use drey_core::id::UserId;
+use drey_core::lease::{Denial, Grant};
+use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, LimitView, Limits, Tier, charge};
+use drey_core::role::{Plan, Region};
+use drey_durable_objects::workspace_gate::{Admit, Subject};
+use drey_store::{Caller, Session, gate};
+use lru::LruCache;
+
+use super::{gate_unavailable, limited};
+use crate::edge::clock;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+
+/// 1,024 callers of an isolate can be insured at once; one more evicts the one unseen for longest.
+const MOST_INSURED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+/// The share of a tier that one isolate gives away by itself: ten isolates together give what the gate would have.
+const SHARE: u64 = 10;
+
+/// The local buckets of an isolate.
+#[derive(Debug)]
+pub struct Insurance {
+    buckets: RefCell<LruCache<(UserId, Tier), Bucket>>,
+}
+
+impl Default for Insurance {
+    fn default() -> Self {
+        Self { buckets: RefCell::new(LruCache::new(MOST_INSURED)) }
+    }
+}
+
+impl Insurance {
+    /// Admits without the gate, or refuses.
+    pub async fn admit(
+        &self,
+        request: &Request<'_>,
+        subject: &Subject,
+        admit: &Admit,
+        cause: &str,
+    ) -> Outcome<Grant> {
+        let (Some(user), false) = (admit.principal, admit.tier == Tier::Strict) else {
+            return Err(gate_unavailable(cause));
+        };
+        tracing::warn!(target: "gate", cause, object = subject.name(), "gate down: admitting on insurance");
+        let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
+        let view = self.charge(&request.app.config.limits, user, admit)?;
+        Ok(Grant { view, ..grant })
+    }
+
+    fn charge(&self, limits: &Limits, user: UserId, admit: &Admit) -> Outcome<LimitView> {
+        let whole = limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
+        let spec = BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole };
+        let mut buckets = self.buckets.borrow_mut();
+        let bucket = buckets.get_or_insert_mut((user, admit.tier), || Bucket::fresh(spec));
+        match charge(std::slice::from_mut(bucket), clock::now_ms(), admit.cost) {
+            Some(Charge::Allowed { view }) => Ok(view),
+            Some(Charge::Denied { retry_after_ms, policies, view }) => {
+                Err(limited(&Denial { retry_after_ms, policies, view }))
+            }
+            None => Err(gate_unavailable("no bucket to charge")),
+        }
+    }
+}
+
+/// The role as Postgres has it now.
+async fn authorize(request: &Request<'_>, subject: &Subject, user: UserId) -> Outcome<Option<Grant>> {
+    let context = request.context;
+    let neon = &request.app.neon;
+    let session = Session::new(neon, Caller::default(), context.deadline, &request.trace, &context.timings);
+    Ok(match subject {
+        Subject::Workspace(workspace) => gate::workspace(&session, *workspace, user).await?.map(known),
+        Subject::Org(org) => gate::org(&session, *org, user).await?.map(known),
+        Subject::User(_) | Subject::Anonymous(_) => Some(tenantless()),
+    })
+}
+
+fn known<R: std::fmt::Display>(state: gate::GateState<R>) -> Grant {
+    Grant {
+        role: state.role.map(|role| role.to_string()).unwrap_or_default(),
+        org: Some(state.org),
+        plan: state.plan,
+        region: state.region,
+        revision: state.revision,
+        authz_epoch: state.authz_epoch,
+        ..tenantless()
+    }
+}
+
+fn tenantless() -> Grant {
+    let view = LimitView { policy: "insurance".to_owned(), limit: 1, window_s: 1, remaining: 0, reset_s: 1 };
+    Grant {
+        role: String::new(),
+        org: None,
+        plan: Plan::Free,
+        region: Region::WesternEurope,
+        revision: 0,
+        authz_epoch: 0,
+        workspace_lease_ms: 0,
+        tokens: 1,
+        tokens_ms: 0,
+        view,
+    }
+}

@@ -1,0 +1,104 @@
+//! The key sets of the configured issuers, per isolate.
+//!
+//! A set is asked for again when it is older than its time to live, and for an unknown key id at most every
+//! `JWKS_RETRY_MS`, so that a flood of made-up key ids is not passed on to the issuer.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use drey_core::jwt::{Algorithm, IssuerConfig, Jwk, Jwks};
+use drey_core::refusal::Code;
+
+use crate::edge::fetch;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+
+/// A key set of a few keys is a few kilobytes; more than this is not a key set.
+const MOST_BYTES: usize = 256 * 1024;
+/// A key set that does not come within three seconds is answered 503 with a retry.
+const TIMEOUT_MS: u32 = 3_000;
+
+/// What a token says of its key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyName<'a> {
+    /// The key id.
+    pub kid: &'a str,
+    /// The algorithm; a key is only ever used for its own.
+    pub algorithm: Algorithm,
+}
+
+#[derive(Debug)]
+struct KeySet {
+    keys: Rc<Jwks>,
+    fetched_ms: u64,
+    tried_ms: u64,
+}
+
+/// Every issuer's last known keys.
+#[derive(Debug, Default)]
+pub struct KeySets {
+    sets: RefCell<BTreeMap<String, KeySet>>,
+}
+
+impl KeySets {
+    /// Whether the issuer's set still holds a key.
+    pub fn holds(&self, issuer: &str, kid: &str) -> bool {
+        self.sets.borrow().get(issuer).is_some_and(|set| set.keys.has(kid))
+    }
+
+    /// A key by its id, asking the issuer when the set is old or does not know it. Each request asks for itself: one
+    /// request must never wait for another's I/O.
+    pub async fn find(
+        &self,
+        request: &Request<'_>,
+        issuer: &IssuerConfig,
+        name: KeyName<'_>,
+        now_ms: u64,
+    ) -> Outcome<Option<Jwk>> {
+        if let Some(known) = self.known(request, issuer, name, now_ms) {
+            return Ok(known);
+        }
+        let timeout = request.remaining_ms().min(TIMEOUT_MS);
+        let fetched = fetch::text(&issuer.jwks_uri, timeout, MOST_BYTES).await;
+        let parsed = fetched.and_then(|text| Jwks::parse(&text).map_err(|error| error.to_string()));
+        match parsed {
+            Ok(keys) => {
+                let found = keys.find(name.kid, name.algorithm).cloned();
+                let set = KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms: now_ms };
+                self.sets.borrow_mut().insert(issuer.issuer.clone(), set);
+                Ok(found)
+            }
+            Err(cause) => self.last_known(issuer, name).ok_or_else(|| unreachable(issuer, &cause)),
+        }
+    }
+
+    /// The answer without asking: a fresh set that knows the key, or one that was asked too lately to be asked again.
+    fn known(
+        &self,
+        request: &Request<'_>,
+        issuer: &IssuerConfig,
+        name: KeyName<'_>,
+        now_ms: u64,
+    ) -> Option<Option<Jwk>> {
+        let mut sets = self.sets.borrow_mut();
+        let set = sets.get_mut(&issuer.issuer)?;
+        let config = &request.app.config;
+        let found = set.keys.find(name.kid, name.algorithm).cloned();
+        let fresh = now_ms < set.fetched_ms.saturating_add(config.jwks_ttl_ms);
+        let resting = now_ms < set.tried_ms.saturating_add(config.jwks_retry_ms);
+        if (found.is_some() && fresh) || resting {
+            return Some(found);
+        }
+        set.tried_ms = now_ms;
+        None
+    }
+
+    fn last_known(&self, issuer: &IssuerConfig, name: KeyName<'_>) -> Option<Option<Jwk>> {
+        self.sets.borrow().get(&issuer.issuer).map(|set| set.keys.find(name.kid, name.algorithm).cloned())
+    }
+}
+
+fn unreachable(issuer: &IssuerConfig, cause: &str) -> Problem {
+    Problem::unavailable(Code::UpstreamUnavailable, format!("the key set of {}: {cause}", issuer.issuer), 2)
+}

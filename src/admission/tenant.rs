@@ -1,0 +1,72 @@
+//! Roles in an organisation or a workspace, by the gate's word.
+
+use drey_core::id::{OrgId, WorkspaceId};
+use drey_core::limit::Tier;
+use drey_core::refusal::Code;
+use drey_core::role::{OrgRole, WorkspaceRole};
+use drey_durable_objects::workspace_gate::Subject;
+
+use super::{Admitted, Principal, ask, too_little};
+use crate::call::{Access, WorkspaceAccess};
+use crate::edge::boundary::{Head, Header};
+use crate::edge::clock;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+use crate::routes::Who;
+
+/// `x-org-id` and `x-workspace-id` are optional; sent, they must name the tenant of the path, so that a client that
+/// mixes up two tenants is told instead of served.
+pub fn agree(head: &Head, parameters: &[(String, String)]) -> Outcome<()> {
+    for (header, parameter) in [(Header::OrgId, "org"), (Header::WorkspaceId, "ws")] {
+        let Some(sent) = head.header(header) else { continue };
+        let named = parameters.iter().find(|(name, _)| name == parameter);
+        if named.is_some_and(|(_, value)| value != sent) {
+            let detail = "`x-org-id` or `x-workspace-id` names another tenant than the path. Send the path's, or none.";
+            return Err(Problem::new(Code::TenantMismatch, detail));
+        }
+    }
+    Ok(())
+}
+
+/// Admits a caller to the organisation of the path.
+pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
+    let org = request.parameter("org", OrgId::parse)?;
+    let absent = |now| request.app.remembered.absent(principal.user, org.uuid(), now);
+    if absent(clock::now_ms()) {
+        return Err(Problem::not_found());
+    }
+    let asked = ask(request, &Subject::Org(org), &principal, tier, cost).await;
+    let grant = asked.inspect_err(|problem| remember(request, &principal, org.uuid(), problem))?;
+    let role = OrgRole::parse(&grant.role).ok_or_else(Problem::not_found)?;
+    if let Who::Org(needed) = request.route.policy.who
+        && role < needed
+    {
+        return Err(too_little(needed.as_str(), role.as_str()));
+    }
+    Ok(Admitted { access: Access::Org(principal, org, role, grant.clone()), grant: Some(grant) })
+}
+
+/// Admits a caller to the workspace of the path.
+pub(super) async fn by_workspace(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
+    let workspace = request.parameter("ws", WorkspaceId::parse)?;
+    let absent = |now| request.app.remembered.absent(principal.user, workspace.uuid(), now);
+    if absent(clock::now_ms()) {
+        return Err(Problem::not_found());
+    }
+    let asked = ask(request, &Subject::Workspace(workspace), &principal, tier, cost).await;
+    let grant = asked.inspect_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
+    let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else { return Err(Problem::not_found()) };
+    if let Who::Workspace(needed) = request.route.policy.who
+        && role < needed
+    {
+        return Err(too_little(needed.as_str(), role.as_str()));
+    }
+    let access = WorkspaceAccess { workspace, org, role };
+    Ok(Admitted { access: Access::Workspace(principal, access, grant.clone()), grant: Some(grant) })
+}
+
+fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: &Problem) {
+    if problem.refusal.code == Code::NotFound {
+        request.app.remembered.refuse(principal.user, tenant, clock::now_ms());
+    }
+}

@@ -1,0 +1,89 @@
+//! What a handler answers, before the pipeline adds what every answer carries.
+
+use serde::Serialize;
+
+use crate::problem::{Outcome, Problem};
+
+/// Whether and how an answer may be stored in the shared cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Not stored.
+    Never,
+    /// True until the workspace's revision passes this one, which was read before the rows.
+    AtRevision(i64),
+}
+
+/// A status, headers and at most one body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header names are lower-case; a name set twice keeps the last value.
+    pub headers: Vec<(String, String)>,
+    /// The body, empty for 204 and 304.
+    pub body: Vec<u8>,
+    /// Whether the shared cache may hold it.
+    pub keep: Keep,
+    /// A response the runtime made (a WebSocket upgrade): passed on as it is.
+    pub raw: Option<web_sys::Response>,
+}
+
+impl Answer {
+    /// Bytes of a media type.
+    #[must_use]
+    pub fn bytes(status: u16, media_type: &str, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type".to_owned(), media_type.to_owned())];
+        Self { status, headers, body, keep: Keep::Never, raw: None }
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, document: &impl Serialize) -> Outcome<Self> {
+        let body = serde_json::to_vec(document).map_err(|error| Problem::internal(error.to_string()))?;
+        Ok(Self::bytes(status, "application/json", body))
+    }
+
+    /// A response that the runtime or an object made; headers cannot be added to it.
+    #[must_use]
+    pub fn raw(response: web_sys::Response) -> Self {
+        Self { status: response.status(), raw: Some(response), ..Self::no_content() }
+    }
+
+    /// 204.
+    #[must_use]
+    pub fn no_content() -> Self {
+        Self { status: 204, headers: Vec::new(), body: Vec::new(), keep: Keep::Never, raw: None }
+    }
+
+    /// Sets a header, replacing an earlier value.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((name.to_owned(), value.into()));
+    }
+
+    /// Sets a header unless it is there.
+    pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
+        if self.header(name).is_none() {
+            self.headers.push((name.to_owned(), value.into()));
+        }
+    }
+
+    /// The same answer with a header set.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.set(name, value);
+        self
+    }
+
+    /// The same answer, storable until the workspace's revision moves.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}

@@ -1,0 +1,69 @@
+//! What the requests of one isolate share: configuration, clients that hold only configuration, and bounded memories.
+//!
+//! Nothing here may ever be awaited by one request and completed by another: the runtime forbids it (workers-rs #255).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use drey_durable_objects::environment::ConfigError;
+use drey_store::Neon;
+use worker::Env;
+
+use crate::admission::{Insurance, KeySets, Remembered, Verified};
+use crate::config::Config;
+use crate::edge::log;
+use crate::edge::redis::Redis;
+use crate::router::Index;
+
+/// One isolate's application.
+#[derive(Debug)]
+pub struct App {
+    /// The environment, checked.
+    pub config: Config,
+    /// The Neon client.
+    pub neon: Neon,
+    /// The second cache, if one is configured.
+    pub redis: Option<Redis>,
+    /// The route table, indexed.
+    pub index: Index,
+    /// Tokens verified in this isolate.
+    pub verified: Verified,
+    /// The issuers' keys.
+    pub keys: KeySets,
+    /// Tenants that do not exist for a caller.
+    pub remembered: Remembered,
+    /// Local buckets for when a gate is down.
+    pub insurance: Insurance,
+}
+
+thread_local! {
+    static APP: RefCell<Option<Rc<App>>> = const { RefCell::new(None) };
+}
+
+impl App {
+    /// The isolate's application, built at the first request.
+    pub fn of(env: &Env) -> Result<Rc<Self>, ConfigError> {
+        if let Some(app) = APP.with_borrow(Clone::clone) {
+            return Ok(app);
+        }
+        let app = Rc::new(Self::new(env)?);
+        APP.set(Some(Rc::clone(&app)));
+        Ok(app)
+    }
+
+    fn new(env: &Env) -> Result<Self, ConfigError> {
+        let config = Config::from_env(env)?;
+        log::install(config.log_console);
+        let redis = config.redis.as_ref().map(|redis| Redis::new(redis.url.clone(), redis.token.clone()));
+        Ok(Self {
+            neon: Neon::new(config.neon.clone()),
+            redis,
+            index: Index::new().map_err(|problem| drey_durable_objects::environment::wrong("TABLE", problem))?,
+            verified: Verified::default(),
+            keys: KeySets::default(),
+            remembered: Remembered::default(),
+            insurance: Insurance::default(),
+            config,
+        })
+    }
+}

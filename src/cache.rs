@@ -1,0 +1,131 @@
+//! Our own copies of answers: true at one revision of one workspace for one visibility class, so never stale and never
+//! another tenant's.
+//!
+//! In scope: which requests may be answered from a copy, and the two levels (Cache API, then Redis). Out of scope: the
+//! client's own copy (the row's cache profile).
+
+use drey_core::cache::{self as rules, CacheProfile};
+use serde_json::json;
+
+use crate::answer::{Answer, Keep};
+use crate::app::App;
+use crate::call::Access;
+use crate::edge::random;
+use crate::edge::shared_cache::{self, Stored};
+use crate::request::Request;
+
+/// A copy names its revision, so it is never wrong; it only ends to make room.
+const KEEP_SECONDS: u32 = 300;
+/// A copy larger than this costs more to fetch than to ask Postgres for.
+const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
+/// The Cache API wants an absolute URL; this host is never resolved.
+const ORIGIN: &str = "https://cache.drey.invalid";
+
+/// Which level answered, for `Cache-Status` (RFC 9211) and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheStatus {
+    /// The Cache API of this data centre.
+    Shared,
+    /// Redis.
+    Redis,
+    /// None; Postgres was asked.
+    Miss,
+}
+
+impl CacheStatus {
+    /// The value of `Cache-Status`.
+    #[must_use]
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Shared => "drey; hit; detail=cache-api",
+            Self::Redis => "drey; hit; detail=redis",
+            Self::Miss => "drey; fwd=miss",
+        }
+    }
+
+    /// The value of `x-cache`.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Shared | Self::Redis => "HIT",
+            Self::Miss => "MISS",
+        }
+    }
+}
+
+/// A cacheable question: everything of its key but the revision, and the revision that the gate vouches for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    workspace: drey_core::id::WorkspaceId,
+    visibility: String,
+    path: String,
+    query: String,
+    revision: i64,
+}
+
+impl Question {
+    fn key(&self, revision: i64) -> String {
+        rules::key(self.workspace, &self.visibility, &self.path, &self.query, revision)
+    }
+}
+
+/// The question of a request, if its answer may be kept: a read of workspace data by an admitted member.
+#[must_use]
+pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
+    let Access::Workspace(principal, access, grant) = access else { return None };
+    let keepable = matches!(request.route.policy.cache, CacheProfile::Tenant | CacheProfile::Immutable);
+    if !keepable || request.route.method != "GET" {
+        return None;
+    }
+    let personal = request.parameters.iter().any(|(name, value)| name == "scope_type" && value == "user");
+    let class = if personal { principal.user.to_string() } else { access.role.as_str().to_owned() };
+    // An organisation-wide narrowing changes lists of members without a new revision of each workspace.
+    let visibility = format!("{class}.{}", grant.authz_epoch);
+    Some(Question {
+        workspace: access.workspace,
+        visibility,
+        path: request.head.path.clone(),
+        query: request.head.query.clone(),
+        revision: grant.revision,
+    })
+}
+
+/// The copy at the revision that the gate vouches for.
+pub async fn find(app: &App, question: Option<&Question>) -> Option<(Answer, CacheStatus)> {
+    let question = question?;
+    let key = question.key(question.revision);
+    if let Some(stored) = shared_cache::get(&format!("{ORIGIN}{key}")).await {
+        return Some((restore(&stored)?, CacheStatus::Shared));
+    }
+    let text = app.redis.as_ref()?.get(&key).await?;
+    let (headers, body) = text.split_once('\n')?;
+    let stored = Stored { headers: headers.to_owned(), body: body.as_bytes().to_vec() };
+    Some((restore(&stored)?, CacheStatus::Redis))
+}
+
+/// Keeps a handler's answer under the revision that its own batch read first, after the response has left.
+pub fn keep(request: &Request<'_>, question: Option<Question>, answer: &Answer, worker: &worker::Context) {
+    let (Some(question), Keep::AtRevision(revision), 200) = (question, answer.keep, answer.status) else { return };
+    if answer.body.len() > MOST_BYTES {
+        return;
+    }
+    let stored = Stored { headers: json!(answer.headers).to_string(), body: answer.body.clone() };
+    let key = question.key(revision);
+    let app = std::rc::Rc::clone(request.app);
+    worker.wait_until(async move { put(&app, &key, &stored).await });
+}
+
+async fn put(app: &App, key: &str, stored: &Stored) {
+    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), stored, KEEP_SECONDS).await {
+        tracing::debug!(target: "cache", %error, "not stored");
+    }
+    let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&stored.body)) else { return };
+    // A little randomness, so that copies made together do not end together.
+    let [jitter] = random::bytes();
+    redis.set(key, &format!("{}\n{body}", stored.headers), KEEP_SECONDS + u32::from(jitter) / 8).await;
+}
+
+fn restore(stored: &Stored) -> Option<Answer> {
+    let headers = serde_json::from_str(&stored.headers).ok()?;
+    Some(Answer { status: 200, headers, body: stored.body.clone(), keep: Keep::Never, raw: None })
+}

@@ -1,0 +1,114 @@
+//! The environment, read once per isolate. A wrong value stops every request with a clear log line instead of failing
+//! the thousandth.
+
+use drey_core::jwt::{IssuerConfig, parse_issuers};
+use drey_core::limit::Limits;
+use drey_durable_objects::environment::{ConfigError, limits, neon, number, text, wrong};
+use drey_store::{NeonConfig, Secret};
+use worker::Env;
+
+/// Where drey runs; decides HSTS and nothing about who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// `npm run dev` and the tests.
+    Development,
+    /// Deployed for trying out.
+    Staging,
+    /// Deployed for users.
+    Production,
+}
+
+/// An Upstash-style Redis, the optional second cache.
+#[derive(Debug)]
+pub struct RedisConfig {
+    /// `UPSTASH_REDIS_REST_URL`
+    pub url: String,
+    /// `UPSTASH_REDIS_REST_TOKEN`
+    pub token: Secret,
+}
+
+/// Everything configurable.
+#[derive(Debug)]
+pub struct Config {
+    /// `ENVIRONMENT`: `development`, `staging` or `production` (default).
+    pub environment: Environment,
+    /// `NEON_CONNECTION_STRING`, `NEON_HTTP_URL`, `NEON_REPLICA_CONNECTION_STRING`, `NEON_REPLICA_HTTP_URL`.
+    pub neon: NeonConfig,
+    /// `ISSUERS`: a JSON array of `{"issuer","audience","jwks_uri"}`.
+    pub issuers: Vec<IssuerConfig>,
+    /// `UPSTASH_REDIS_REST_URL` and `UPSTASH_REDIS_REST_TOKEN`; absent: no second cache.
+    pub redis: Option<RedisConfig>,
+    /// `LIMITS` (JSON, see `drey_core::limit`) times `LIMIT_SCALE` (default 1).
+    pub limits: Limits,
+    /// `SELF_HOSTED`: whether an owner may set the plan himself. Default false.
+    pub self_hosted: bool,
+    /// `CORS_ORIGINS`: origins separated by commas, or `*`. Default none.
+    pub cors_origins: Vec<String>,
+    /// `REQUEST_DEADLINE_MS`: one deadline for a request and all its subrequests. Default 10,000.
+    pub deadline_ms: u64,
+    /// `INVITATION_SECRET`: at least 32 characters; invitation tokens are derived from it and never stored.
+    pub invitation_secret: Secret,
+    /// `JWKS_TTL_MS`: how long a key set is trusted without asking again. Default 600,000.
+    pub jwks_ttl_ms: u64,
+    /// `JWKS_RETRY_MS`: the least time between two fetches for an unknown key id. Default 30,000.
+    pub jwks_retry_ms: u64,
+    /// `LOG_FORMAT`: `console` for reading, anything else for one JSON line per request.
+    pub log_console: bool,
+}
+
+impl Config {
+    /// Reads and checks every variable.
+    pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
+        let read = |name| text(env, name);
+        Ok(Self {
+            environment: environment(read("ENVIRONMENT").as_deref())?,
+            neon: neon(env)?,
+            issuers: issuers(&read)?,
+            redis: redis(&read),
+            limits: limits(env)?,
+            self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
+            cors_origins: list(read("CORS_ORIGINS").as_deref()),
+            deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
+            invitation_secret: invitation_secret(&read)?,
+            jwks_ttl_ms: number(env, "JWKS_TTL_MS", 600_000)?,
+            jwks_retry_ms: number(env, "JWKS_RETRY_MS", 30_000)?,
+            log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
+        })
+    }
+}
+
+fn environment(value: Option<&str>) -> Result<Environment, ConfigError> {
+    match value {
+        Some("development") => Ok(Environment::Development),
+        Some("staging") => Ok(Environment::Staging),
+        Some("production") | None => Ok(Environment::Production),
+        Some(other) => Err(wrong("ENVIRONMENT", format!("is {other:?}, not development, staging or production"))),
+    }
+}
+
+fn issuers(read: &impl Fn(&'static str) -> Option<String>) -> Result<Vec<IssuerConfig>, ConfigError> {
+    let json = read("ISSUERS").ok_or_else(|| wrong("ISSUERS", "is missing"))?;
+    let issuers = parse_issuers(&json).map_err(|error| wrong("ISSUERS", error.to_string()))?;
+    if issuers.is_empty() {
+        return Err(wrong("ISSUERS", "names no issuer"));
+    }
+    Ok(issuers)
+}
+
+fn redis(read: &impl Fn(&'static str) -> Option<String>) -> Option<RedisConfig> {
+    let url = read("UPSTASH_REDIS_REST_URL")?;
+    let token = read("UPSTASH_REDIS_REST_TOKEN")?;
+    Some(RedisConfig { url, token: Secret::new(token) })
+}
+
+fn invitation_secret(read: &impl Fn(&'static str) -> Option<String>) -> Result<Secret, ConfigError> {
+    let secret = read("INVITATION_SECRET").ok_or_else(|| wrong("INVITATION_SECRET", "is missing"))?;
+    if secret.len() < 32 {
+        return Err(wrong("INVITATION_SECRET", "is shorter than 32 characters"));
+    }
+    Ok(Secret::new(secret))
+}
+
+fn list(value: Option<&str>) -> Vec<String> {
+    value.unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}

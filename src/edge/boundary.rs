@@ -1,0 +1,162 @@
+//! How a request enters WebAssembly and how an answer leaves it.
+//!
+//! In scope: reading method, URL and the headers drey uses in one crossing; a bounded body; one call per response.
+//! Out of scope: what any of it means.
+
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+
+#[wasm_bindgen(module = "/src/edge/boundary.js")]
+extern "C" {
+    fn read(request: &web_sys::Request, names: &str) -> String;
+
+    #[wasm_bindgen(catch)]
+    async fn body(request: &web_sys::Request, limit: u32) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    fn respond(status: u16, headers: &str, bytes: Option<&[u8]>) -> Result<web_sys::Response, JsValue>;
+}
+
+macro_rules! inbound_headers {
+    ($($variant:ident => $name:literal),+ $(,)?) => {
+        /// The request headers drey reads. Nothing else of a request's head crosses the boundary.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Header {
+            $(#[doc = concat!("`", $name, "`")] $variant,)+
+        }
+
+        /// The names in the order of [`Header`], as the JavaScript side wants them.
+        const NAMES: &str = inbound_headers!(@join $($name),+);
+    };
+    (@join $first:literal $(, $rest:literal)*) => { concat!($first $(, "\n", $rest)*) };
+}
+
+inbound_headers! {
+    Accept => "accept",
+    AccessControlRequestMethod => "access-control-request-method",
+    ApiKey => "x-api-key",
+    Authorization => "authorization",
+    ConnectingIp => "cf-connecting-ip",
+    ContentType => "content-type",
+    CorrelationId => "x-correlation-id",
+    IdempotencyKey => "idempotency-key",
+    IfMatch => "if-match",
+    IfNoneMatch => "if-none-match",
+    OrgId => "x-org-id",
+    Origin => "origin",
+    Revision => "x-drey-revision",
+    Traceparent => "traceparent",
+    Upgrade => "upgrade",
+    WorkspaceId => "x-workspace-id",
+}
+
+/// A request's head, copied once.
+#[derive(Debug)]
+pub struct Head {
+    /// `GET`, `POST`, …
+    pub method: String,
+    /// The path as sent, without the query.
+    pub path: String,
+    /// The raw query without its question mark; empty if there is none.
+    pub query: String,
+    headers: Vec<Option<String>>,
+}
+
+impl Head {
+    /// Reads the head of a request in one crossing.
+    #[must_use]
+    pub fn read(request: &web_sys::Request) -> Self {
+        Self::parse(&read(request, NAMES))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut lines = text.split('\n');
+        let method = lines.next().unwrap_or_default().to_owned();
+        let (path, query) = path_and_query(lines.next().unwrap_or_default());
+        let headers = lines.map(|value| (value != "\0").then(|| value.to_owned())).collect();
+        Self { method, path, query, headers }
+    }
+
+    /// A header's value, if it was sent.
+    #[must_use]
+    pub fn header(&self, header: Header) -> Option<&str> {
+        self.headers.get(header as usize)?.as_deref()
+    }
+}
+
+/// Splits an absolute URL; the runtime has already normalised it, so `scheme://authority` ends at the third slash.
+fn path_and_query(url: &str) -> (String, String) {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path_start = after_scheme.find('/').unwrap_or(after_scheme.len());
+    let (_, target) = after_scheme.split_at(path_start);
+    let target = target.split('#').next().unwrap_or_default();
+    match target.split_once('?') {
+        Some((path, query)) => (path.to_owned(), query.to_owned()),
+        None => (target.to_owned(), String::new()),
+    }
+}
+
+/// Why a body could not be had.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than the limit; at most one chunk past the limit was read.
+    TooLarge,
+    /// The client went away or the stream broke.
+    Broken,
+}
+
+/// Reads a body of at most `limit` bytes.
+pub async fn read_body(request: &web_sys::Request, limit: u32) -> Result<Vec<u8>, BodyError> {
+    let value = body(request, limit).await.map_err(|_| BodyError::Broken)?;
+    if value.is_null() {
+        return Err(BodyError::TooLarge);
+    }
+    value.dyn_into::<js_sys::Uint8Array>().map(|bytes| bytes.to_vec()).map_err(|_| BodyError::Broken)
+}
+
+/// Builds the runtime's response. A header that the runtime refuses makes it an error, never a panic.
+pub fn write(status: u16, headers: &[(String, String)], body: Option<&[u8]>) -> Result<web_sys::Response, JsValue> {
+    let mut text = String::with_capacity(64 * headers.len());
+    for (name, value) in headers {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(name);
+        text.push('\n');
+        text.push_str(&single_line(value));
+    }
+    respond(status, &text, body)
+}
+
+/// Header values are made by us, but some carry a caller's words: a line feed would start another header.
+fn single_line(value: &str) -> String {
+    value.replace(['\r', '\n'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Head, Header, NAMES, path_and_query};
+
+    #[test]
+    fn a_head_is_read_back_header_by_header() {
+        let values: Vec<String> = NAMES.split('\n').map(|name| format!("<{name}>")).collect();
+        let head = Head::parse(&format!("GET\nhttps://h/v1/me?a=b\n{}", values.join("\n")));
+        assert_eq!((head.method.as_str(), head.path.as_str(), head.query.as_str()), ("GET", "/v1/me", "a=b"));
+        assert_eq!(head.header(Header::Accept), Some("<accept>"));
+        assert_eq!(head.header(Header::WorkspaceId), Some("<x-workspace-id>"));
+    }
+
+    #[test]
+    fn an_absent_header_is_none_and_an_empty_one_is_empty() {
+        let head = Head::parse("GET\nhttps://h/\n\0\n");
+        assert_eq!(head.header(Header::Accept), None);
+        assert_eq!(head.header(Header::AccessControlRequestMethod), Some(""));
+        assert_eq!(head.header(Header::WorkspaceId), None);
+    }
+
+    #[test]
+    fn a_url_without_path_has_an_empty_one() {
+        assert_eq!(path_and_query("http://h"), (String::new(), String::new()));
+        assert_eq!(path_and_query("http://h:1/a?b?c#d"), ("/a".to_owned(), "b?c".to_owned()));
+    }
+}

@@ -1,0 +1,86 @@
+//! The log: every `tracing` event becomes one JSON line, or the readable form under `npm run dev`.
+//!
+//! Events only. Spans are filtered out: `tracing-wasm` would call `performance.mark` for each, which the runtime lacks
+//! without a flag (an uncaught exception resets the isolate) and never frees with it.
+
+use std::fmt::Debug;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_wasm::{ConsoleConfig, WASMLayer, WASMLayerConfigBuilder};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = console, js_name = log)]
+    fn console_log(line: &str);
+}
+
+/// Installs the log once per isolate; a second call changes nothing.
+pub fn install(readable: bool) {
+    if readable {
+        let config = WASMLayerConfigBuilder::new()
+            .set_report_logs_in_timings(false)
+            .set_console_config(ConsoleConfig::ReportWithoutConsoleColor)
+            .set_max_level(tracing::Level::INFO)
+            .build();
+        let layer = WASMLayer::new(config).with_filter(filter_fn(|metadata| metadata.is_event()));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
+    } else {
+        let layer = JsonLines.with_filter(filter_fn(|metadata| {
+            metadata.is_event() && *metadata.level() <= tracing::Level::INFO
+        }));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
+    }
+}
+
+/// One JSON object per event, one line each.
+#[derive(Clone, Copy, Debug)]
+pub struct JsonLines;
+
+impl<S: Subscriber> Layer<S> for JsonLines {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+        console_log(&line(event));
+    }
+}
+
+/// The line of an event: level, target and its fields.
+#[must_use]
+pub fn line(event: &Event<'_>) -> String {
+    let mut fields = Fields(Map::new());
+    fields.0.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
+    fields.0.insert("target".to_owned(), event.metadata().target().into());
+    event.record(&mut fields);
+    Value::Object(fields.0).to_string()
+}
+
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+}

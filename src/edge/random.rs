@@ -1,0 +1,35 @@
+//! Randomness: the runtime's generator, for ids, trace spans and jitter.
+
+use drey_core::id::{InvitationId, OrgId, ProjectId, RequestId, UserId, WorkspaceId};
+
+use super::clock;
+
+/// `N` random bytes. The runtime's generator does not fail inside a request; if it ever did, the zero bytes would
+/// collide in Postgres and the write would be refused rather than doubled.
+#[must_use]
+pub fn bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).ok();
+    bytes
+}
+
+macro_rules! mint {
+    ($($function:ident => $id:ident),+ $(,)?) => {
+        $(
+            #[doc = concat!("A new [`", stringify!($id), "`], ordered by time.")]
+            #[must_use]
+            pub fn $function() -> $id {
+                $id::mint(clock::now_ms(), bytes())
+            }
+        )+
+    };
+}
+
+mint! {
+    invitation_id => InvitationId,
+    org_id => OrgId,
+    project_id => ProjectId,
+    request_id => RequestId,
+    user_id => UserId,
+    workspace_id => WorkspaceId,
+}

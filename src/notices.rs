@@ -1,0 +1,56 @@
+//! Telling gates and rooms what a write changed.
+//!
+//! A notice that is lost costs time, never correctness: gates refresh by themselves, and writes check roles in their
+//! own SQL.
+
+use drey_core::id::{UserId, WorkspaceId};
+use drey_core::role::Region;
+use drey_durable_objects::workspace_gate::{GateClient, News, Subject};
+use drey_durable_objects::workspace_presence::PresenceClient;
+use futures::future::join_all;
+use worker::Env;
+
+/// A notice that narrows access holds the answer back; more than this and the answer goes out regardless.
+const TIMEOUT_MS: u32 = 1_000;
+
+/// One piece of news.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice {
+    /// A gate's tenant has a new revision.
+    Changed(Subject, News),
+    /// As `Changed`, for a tenant that was just created: its gate is to live in this region.
+    Created(Subject, News, Region),
+    /// As `Changed`, and somebody lost access.
+    Narrowed(Subject, News),
+    /// Somebody lost access to a workspace: his sockets in its room are closed.
+    Removed(WorkspaceId, UserId),
+    /// A workspace is gone: its room is closed.
+    Closed(WorkspaceId),
+}
+
+impl Notice {
+    /// Whether it must be delivered before the write is answered.
+    #[must_use]
+    pub const fn narrows(&self) -> bool {
+        matches!(self, Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
+    }
+}
+
+/// Sends all notices side by side.
+pub async fn send(env: &Env, notices: &[Notice]) {
+    join_all(notices.iter().map(|notice| deliver(env, *notice))).await;
+}
+
+async fn deliver(env: &Env, notice: Notice) {
+    let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
+    let rooms = PresenceClient { env, timeout_ms: TIMEOUT_MS };
+    let delivered = match notice {
+        Notice::Changed(subject, news) | Notice::Narrowed(subject, news) => gates.tell(&subject, news, None).await,
+        Notice::Created(subject, news, region) => gates.tell(&subject, news, Some(region)).await,
+        Notice::Removed(workspace, user) => rooms.narrow(workspace, user).await,
+        Notice::Closed(workspace) => rooms.close(workspace).await,
+    };
+    if let Err(error) = delivered {
+        tracing::warn!(target: "notice", %error, "not delivered");
+    }
+}

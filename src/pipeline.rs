@@ -1,0 +1,132 @@
+//! The way of every request, in order: context, route, admission, cache, body, handler, answer, after.
+
+use std::rc::Rc;
+
+use drey_core::lease::Grant;
+use drey_core::refusal::Code;
+use wasm_bindgen::JsValue;
+use worker::Env;
+
+use crate::admission;
+use crate::answer::Answer;
+use crate::app::App;
+use crate::cache::{self, CacheStatus};
+use crate::call::{Access, Call};
+use crate::context::Context;
+use crate::edge::boundary::{self, BodyError, Head, Header};
+use crate::notices::{self, Notice};
+use crate::problem::{Outcome, Problem};
+use crate::query::Query;
+use crate::request::Request;
+use crate::respond::{self, Facts, Served};
+use crate::routes::Body;
+
+/// Answers a request. Whatever goes wrong has a status and a body by the end of this; only a runtime that refuses to
+/// build a response makes it an error.
+pub async fn answer(raw: &web_sys::Request, env: &Env, worker: &worker::Context) -> Result<web_sys::Response, JsValue> {
+    let app = match App::of(env) {
+        Ok(app) => app,
+        Err(error) => return respond::misconfigured(&error),
+    };
+    let head = Head::read(raw);
+    let context = Context::new(&head, app.config.deadline_ms);
+    let mut facts = Facts::default();
+    let served = if head.method == "OPTIONS" {
+        respond::preflight(&app, &head)
+    } else {
+        serve(&app, env, worker, raw, &head, &context, &mut facts).await
+    };
+    respond::finish(&app, &head, &context, facts, served)
+}
+
+async fn serve(
+    app: &Rc<App>,
+    env: &Env,
+    worker: &worker::Context,
+    raw: &web_sys::Request,
+    head: &Head,
+    context: &Context,
+    facts: &mut Facts,
+) -> Outcome<Served> {
+    let matched = app.index.find(&head.method, &head.path)?;
+    facts.route = Some(matched.route);
+    admission::tenant_headers_agree(head, &matched.parameters)?;
+    let request = Request {
+        app,
+        env,
+        context,
+        head,
+        raw,
+        route: matched.route,
+        parameters: matched.parameters,
+        query: Query::parse(&head.query),
+        trace: context.trace.to_string(),
+    };
+    let admitted = admission::admit(&request).await?;
+    facts.admitted(&admitted.access, admitted.grant.as_ref());
+    let key = cache::key(&request, &admitted.access);
+    if let Some((stored, status)) = cache::find(app, key.as_ref()).await {
+        facts.cache = Some(status);
+        return Ok(Served::new(stored, &request));
+    }
+    let answer = handle(&request, admitted.access, worker).await?;
+    facts.cache = key.as_ref().map(|_| CacheStatus::Miss);
+    cache::keep(&request, key, &answer, worker);
+    Ok(Served::new(answer, &request))
+}
+
+async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context) -> Outcome<Answer> {
+    let body = body(request).await?;
+    let call = Call::new(request, access, body);
+    let answer = (request.route.handler)(&call).await?;
+    tell(request, call.into_notices(), worker).await;
+    Ok(answer)
+}
+
+/// Whoever loses access loses it before the 2xx is sent; everything else is told afterwards.
+async fn tell(request: &Request<'_>, notices: Vec<Notice>, worker: &worker::Context) {
+    let (narrowing, other): (Vec<_>, Vec<_>) = notices.into_iter().partition(Notice::narrows);
+    notices::send(request.env, &narrowing).await;
+    if !other.is_empty() {
+        let env = request.env.clone();
+        worker.wait_until(async move { notices::send(&env, &other).await });
+    }
+}
+
+/// The body within the row's limit, refused by its type before a byte of it is read.
+async fn body(request: &Request<'_>) -> Outcome<Vec<u8>> {
+    let Body::Json(_, limit) = request.route.policy.body else { return Ok(Vec::new()) };
+    let media_type = request.head.header(Header::ContentType).unwrap_or_default();
+    if !is_json(media_type) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "Send the body as `Content-Type: application/json`."));
+    }
+    boundary::read_body(request.raw, limit).await.map_err(|error| match error {
+        BodyError::TooLarge => {
+            Problem::new(Code::PayloadTooLarge, format!("The body is larger than the {limit} bytes this route takes."))
+        }
+        BodyError::Broken => Problem::new(Code::MalformedJson, "The body ended before it was complete."),
+    })
+}
+
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+impl Facts {
+    fn admitted(&mut self, access: &Access, grant: Option<&Grant>) {
+        self.limits = grant.map(|grant| grant.view.clone());
+        match access {
+            Access::Public => {}
+            Access::User(principal) => self.actor = Some(principal.user),
+            Access::Org(principal, org, ..) => {
+                self.actor = Some(principal.user);
+                self.tenant = Some(org.to_string());
+            }
+            Access::Workspace(principal, access, _) => {
+                self.actor = Some(principal.user);
+                self.tenant = Some(access.workspace.to_string());
+            }
+        }
+    }
+}

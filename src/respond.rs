@@ -1,0 +1,212 @@
+//! What every answer carries, whatever its route: ids, limits, caching, conditional requests, CORS, security headers,
+//! timing and its log line.
+
+use drey_core::cache::CacheProfile;
+use drey_core::etag;
+use drey_core::id::UserId;
+use drey_core::limit::LimitView;
+use drey_core::refusal::Code;
+use drey_durable_objects::environment::ConfigError;
+use wasm_bindgen::JsValue;
+
+use crate::answer::Answer;
+use crate::app::App;
+use crate::cache::CacheStatus;
+use crate::config::Environment;
+use crate::context::Context;
+use crate::edge::boundary::{self, Head, Header};
+use crate::edge::clock;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+use crate::routes::{Limit, Route};
+
+/// What the pipeline learned on the way, kept also when it ended in a problem.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The row.
+    pub route: Option<&'static Route>,
+    /// The verified caller.
+    pub actor: Option<UserId>,
+    /// The tenant of the path, once admitted.
+    pub tenant: Option<String>,
+    /// The state of the limits.
+    pub limits: Option<LimitView>,
+    /// Which cache level answered.
+    pub cache: Option<CacheStatus>,
+}
+
+/// A successful answer with the profile of its row.
+#[derive(Debug)]
+pub struct Served {
+    answer: Answer,
+    profile: CacheProfile,
+}
+
+impl Served {
+    /// The answer of a row.
+    #[must_use]
+    pub fn new(answer: Answer, request: &Request<'_>) -> Self {
+        Self { answer, profile: request.route.policy.cache }
+    }
+}
+
+/// Turns an outcome into the runtime's response and logs it.
+pub fn finish(
+    app: &App,
+    head: &Head,
+    context: &Context,
+    facts: Facts,
+    served: Outcome<Served>,
+) -> Result<web_sys::Response, JsValue> {
+    let (mut answer, code, cause) = match served {
+        Ok(served) => (conditional(head, served), None, None),
+        Err(mut problem) => {
+            let cause = problem.cause.take();
+            let code = problem.refusal.code;
+            (refused(problem.into_answer(&context.request_id)), Some(code), cause)
+        }
+    };
+    log(head, context, &facts, &answer, code, cause.as_deref());
+    if let Some(raw) = answer.raw.take() {
+        return Ok(raw);
+    }
+    decorate(&mut answer, app, head, context, &facts);
+    let body = (head.method != "HEAD" && !answer.body.is_empty()).then_some(answer.body.as_slice());
+    boundary::write(answer.status, &answer.headers, body)
+}
+
+/// The answer to a request that no configuration can serve.
+pub fn misconfigured(error: &ConfigError) -> Result<web_sys::Response, JsValue> {
+    worker::console_error!("{{\"level\":\"error\",\"target\":\"config\",\"message\":\"{error}\"}}");
+    boundary::write(503, &[("cache-control".to_owned(), "no-store".to_owned())], None)
+}
+
+/// The answer to a CORS preflight, or to any `OPTIONS`.
+pub fn preflight(app: &App, head: &Head) -> Outcome<Served> {
+    let methods = app.index.methods(&head.path);
+    let methods = methods.ok_or_else(|| Problem::new(Code::NotFound, "There is no such route."))?;
+    let mut answer = Answer::no_content().with("allow", methods.clone());
+    if head.header(Header::AccessControlRequestMethod).is_some() && allowed_origin(app, head).is_some() {
+        answer.set("access-control-allow-methods", methods);
+        answer.set("access-control-allow-headers", CORS_REQUEST_HEADERS);
+        answer.set("access-control-max-age", "7200");
+    }
+    Ok(Served { answer, profile: CacheProfile::NoStore })
+}
+
+const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
+     x-api-key, x-correlation-id, x-drey-revision, x-org-id, x-workspace-id";
+const CORS_RESPONSE_HEADERS: &str = "etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, \
+     retry-after, server-timing, stream-next-offset, stream-up-to-date, x-cache, x-correlation-id, x-drey-revision, \
+     x-request-id";
+
+fn allowed_origin(app: &App, head: &Head) -> Option<String> {
+    let origin = head.header(Header::Origin)?;
+    let origins = &app.config.cors_origins;
+    origins.iter().any(|known| known == "*" || known == origin).then(|| origin.to_owned())
+}
+
+/// RFC 9110 §13: an entity tag for every read of tenant data, and 304 where the caller already has it.
+fn conditional(head: &Head, served: Served) -> Answer {
+    let Served { mut answer, profile } = served;
+    answer.set_default("cache-control", profile.cache_control());
+    if let Some(vary) = profile.vary() {
+        answer.set("vary", vary);
+    }
+    if profile == CacheProfile::NoStore || answer.status != 200 {
+        return answer;
+    }
+    if answer.header("etag").is_none() {
+        answer.set("etag", etag::body_tag(&answer.body));
+    }
+    let tag = answer.header("etag").unwrap_or_default();
+    if head.header(Header::IfNoneMatch).is_some_and(|sent| etag::if_none_match(sent, tag)) {
+        answer.status = 304;
+        answer.body.clear();
+        answer.headers.retain(|(name, _)| name != "content-type");
+    }
+    answer
+}
+
+/// Errors are stored by nobody, old caches included.
+fn refused(answer: Answer) -> Answer {
+    answer.with("cache-control", "no-store").with("pragma", "no-cache")
+}
+
+fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, facts: &Facts) {
+    answer.set("x-request-id", context.request_id.clone());
+    answer.set("x-correlation-id", context.correlation_id.clone());
+    answer.set("traceparent", context.trace.to_string());
+    if let Some(actor) = facts.actor {
+        answer.set("x-actor-id", actor.to_string());
+    }
+    if let Some(view) = &facts.limits {
+        for (name, value) in drey_core::limit::headers(view) {
+            answer.set_default(name, value);
+        }
+    }
+    let cache = facts.cache.unwrap_or(CacheStatus::Miss);
+    if facts.cache.is_some() {
+        answer.set("cache-status", cache.header());
+    }
+    answer.set("x-cache", cache.short());
+    answer.set("server-timing", server_timing(context));
+    security(answer, app.config.environment);
+    cors(answer, app, head);
+}
+
+fn server_timing(context: &Context) -> String {
+    let total = clock::now_ms().saturating_sub(context.started_ms);
+    format!("total;dur={total}, db;dur={:.1};desc=\"{}\"", context.timings.millis(), context.timings.round_trips())
+}
+
+fn security(answer: &mut Answer, environment: Environment) {
+    answer.set("x-content-type-options", "nosniff");
+    answer.set("referrer-policy", "no-referrer");
+    answer.set("cross-origin-resource-policy", "same-origin");
+    if environment == Environment::Production {
+        answer.set("strict-transport-security", "max-age=63072000; includeSubDomains; preload");
+    }
+}
+
+fn cors(answer: &mut Answer, app: &App, head: &Head) {
+    if app.config.cors_origins.is_empty() {
+        return;
+    }
+    let vary = answer.header("vary").map_or_else(|| "Origin".to_owned(), |vary| format!("{vary}, Origin"));
+    answer.set("vary", vary);
+    if let Some(origin) = allowed_origin(app, head) {
+        answer.set("access-control-allow-origin", origin);
+        answer.set("access-control-expose-headers", CORS_RESPONSE_HEADERS);
+        answer.set("cross-origin-resource-policy", "cross-origin");
+    }
+}
+
+/// One line per request. Never a token, a body, a query or a header's value.
+fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Option<Code>, cause: Option<&str>) {
+    if facts.route.is_some_and(|route| route.policy.limit == Limit::Free) {
+        return;
+    }
+    let limits = facts.limits.as_ref();
+    tracing::info!(
+        target: "request",
+        request_id = context.request_id,
+        correlation_id = context.correlation_id,
+        trace = %context.trace,
+        method = head.method,
+        route = facts.route.map_or("none", |route| route.path),
+        tenant = facts.tenant.as_deref().unwrap_or("none"),
+        actor = facts.actor.map(|actor| actor.to_string()).unwrap_or_default(),
+        status = answer.status,
+        code = code.map_or("", Code::as_str),
+        cause = cause.unwrap_or_default(),
+        ms = clock::now_ms().saturating_sub(context.started_ms),
+        db_ms = context.timings.millis(),
+        db_round_trips = context.timings.round_trips(),
+        db_retries = context.timings.retries(),
+        cache = facts.cache.map_or("", CacheStatus::short),
+        limit_remaining = limits.map_or(0, |view| view.remaining),
+        limit_policy = limits.map_or("", |view| view.policy.as_str()),
+        bytes = answer.body.len(),
+    );
+}

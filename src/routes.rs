@@ -1,0 +1,197 @@
+//! THE TABLE: every route with its method, path, handler and policy. It is router, guard, documentation and the source
+//! of `openapi.json`; nothing about a route is decided anywhere else.
+
+mod audit;
+mod health;
+mod invitations;
+mod me;
+mod members;
+mod openapi;
+mod org_members;
+mod orgs;
+mod presence;
+mod projects;
+mod sync;
+mod workspaces;
+mod written;
+
+use drey_core::cache::CacheProfile::{self, Immutable, NoStore, Tenant};
+use drey_core::limit::Tier::{self, Anonymous, Relaxed, Standard, Strict};
+use drey_core::role::OrgRole::{Admin as OrgAdmin, Member, Owner};
+use drey_core::role::WorkspaceRole::{Admin, Editor, Viewer};
+use drey_core::role::{OrgRole, WorkspaceRole};
+use futures::future::LocalBoxFuture;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::problem::Outcome;
+
+pub mod schema;
+
+/// Who may call; what the row proves is what the handler can ask of its [`Call`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Anybody; no credential is read.
+    Public,
+    /// Anybody with a valid credential.
+    User,
+    /// A member of the organisation `{org}` with at least this role.
+    Org(OrgRole),
+    /// A member of the workspace `{ws}` with at least this role.
+    Workspace(WorkspaceRole),
+}
+
+/// What the request's body may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None is read.
+    None,
+    /// A JSON document of at most this many bytes, with the schema of this name.
+    Json(&'static str, u32),
+}
+
+/// Whether requests are counted and logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Neither limited nor logged: a load balancer's probe.
+    Free,
+    /// Charged `cost` to the buckets of a tier.
+    Tier(Tier, u32),
+}
+
+/// The rules of a row. There is no default: a row without a complete policy does not compile.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Role or scope needed.
+    pub who: Who,
+    /// Rate-limit tier and cost.
+    pub limit: Limit,
+    /// The cache profile of every successful answer.
+    pub cache: CacheProfile,
+    /// Whether `Idempotency-Key` is honoured.
+    pub idempotent: bool,
+    /// The body that is read.
+    pub body: Body,
+}
+
+/// A handler: four moves (extract, decide, effect, respond).
+pub type Handler = for<'a> fn(&'a Call<'a>) -> LocalBoxFuture<'a, Outcome<Answer>>;
+
+/// What a successful call answers, for the documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct Gives {
+    /// The status of success.
+    pub status: u16,
+    /// The schema of the body, `[]` before the name for a page of them, empty for none.
+    pub schema: &'static str,
+}
+
+/// One row.
+#[derive(Debug)]
+pub struct Route {
+    /// The method.
+    pub method: &'static str,
+    /// The path with its parameters in braces.
+    pub path: &'static str,
+    /// The imperative sentence of the documentation.
+    pub summary: &'static str,
+    /// The code.
+    pub handler: Handler,
+    /// The answer of success.
+    pub gives: Gives,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// The largest body of an ordinary request.
+const BODY_BYTES: u32 = 64 * 1024;
+/// The largest body of a push: 1 MiB, the limit that every body has (design §4).
+const PUSH_BYTES: u32 = 1024 * 1024;
+
+const fn reads(who: Who, cache: CacheProfile) -> Policy {
+    Policy { who, limit: Limit::Tier(Relaxed, 1), cache, idempotent: false, body: Body::None }
+}
+
+const fn creates(who: Who, tier: Tier, body: &'static str) -> Policy {
+    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: true, body: Body::Json(body, BODY_BYTES) }
+}
+
+const fn changes(who: Who, tier: Tier, body: &'static str) -> Policy {
+    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::Json(body, BODY_BYTES) }
+}
+
+const fn deletes(who: Who, tier: Tier) -> Policy {
+    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::None }
+}
+
+const fn probes(limit: Limit) -> Policy {
+    Policy { who: Who::Public, limit, cache: NoStore, idempotent: false, body: Body::None }
+}
+
+const fn gives(status: u16, schema: &'static str) -> Gives {
+    Gives { status, schema }
+}
+
+macro_rules! route {
+    ($method:literal $path:literal, $summary:literal, $handler:path => $status:literal $schema:literal, $policy:expr) => {
+        Route {
+            method: $method,
+            path: $path,
+            summary: $summary,
+            handler: |call| Box::pin($handler(call)),
+            gives: gives($status, $schema),
+            policy: $policy,
+        }
+    };
+}
+
+/// Every route of drey.
+#[rustfmt::skip]
+pub static TABLE: &[Route] = &[
+    // Read by load balancers, operators and client generators.
+    route!("GET" "/healthz", "Tell that the Worker runs.", health::alive => 200 "Health", probes(Limit::Free)),
+    route!("GET" "/readyz", "Tell whether the database is reachable, migrated and indexed.", health::ready => 200 "Readiness", probes(Limit::Tier(Anonymous, 1))),
+    route!("GET" "/openapi.json", "Describe this API.", openapi::document => 200 "Any", Policy { cache: CacheProfile::PublicShort, ..probes(Limit::Tier(Anonymous, 1)) }),
+
+    // Read by a signed-in person, before any tenant is chosen.
+    route!("GET" "/v1/me", "Tell who is calling.", me::get => 200 "Me", reads(Who::User, Tenant)),
+    route!("POST" "/v1/orgs", "Create an organisation and become its owner.", orgs::create => 201 "Org", creates(Who::User, Standard, "OrgCreate")),
+    route!("GET" "/v1/orgs", "List the organisations of the caller.", orgs::list => 200 "[]Org", reads(Who::User, Tenant)),
+    route!("POST" "/v1/invitations/accept", "Accept an invitation to an organisation.", invitations::accept => 200 "Org", creates(Who::User, Strict, "InvitationAccept")),
+
+    // Used by the people of an organisation.
+    route!("GET" "/v1/orgs/{org}", "Read an organisation.", orgs::get => 200 "Org", reads(Who::Org(Member), Tenant)),
+    route!("PATCH" "/v1/orgs/{org}", "Rename an organisation.", orgs::update => 200 "Org", changes(Who::Org(OrgAdmin), Standard, "OrgUpdate")),
+    route!("DELETE" "/v1/orgs/{org}", "Delete an organisation with everything in it.", orgs::delete => 204 "", deletes(Who::Org(Owner), Standard)),
+    route!("PUT" "/v1/orgs/{org}/plan", "Set the plan of a self-hosted organisation.", orgs::set_plan => 200 "Org", changes(Who::Org(Owner), Strict, "OrgPlan")),
+    route!("GET" "/v1/orgs/{org}/members", "List the members of an organisation.", org_members::list => 200 "[]OrgMember", reads(Who::Org(Member), Tenant)),
+    route!("GET" "/v1/orgs/{org}/members/{user}", "Read a member of an organisation.", org_members::get => 200 "OrgMember", reads(Who::Org(Member), Tenant)),
+    route!("PUT" "/v1/orgs/{org}/members/{user}", "Change the role of a member.", org_members::put => 200 "OrgMember", changes(Who::Org(OrgAdmin), Standard, "OrgMemberPut")),
+    route!("DELETE" "/v1/orgs/{org}/members/{user}", "Remove a member, or leave.", org_members::remove => 204 "", deletes(Who::Org(Member), Standard)),
+    route!("POST" "/v1/orgs/{org}/invitations", "Invite a person by e-mail address.", invitations::create => 201 "InvitationCreated", creates(Who::Org(OrgAdmin), Strict, "InvitationCreate")),
+    route!("GET" "/v1/orgs/{org}/invitations", "List invitations.", invitations::list => 200 "[]Invitation", reads(Who::Org(OrgAdmin), Tenant)),
+    route!("GET" "/v1/orgs/{org}/invitations/{invitation}", "Read an invitation.", invitations::get => 200 "Invitation", reads(Who::Org(OrgAdmin), Tenant)),
+    route!("DELETE" "/v1/orgs/{org}/invitations/{invitation}", "Revoke an invitation.", invitations::revoke => 204 "", deletes(Who::Org(OrgAdmin), Strict)),
+    route!("POST" "/v1/orgs/{org}/workspaces", "Create a workspace and become its admin.", workspaces::create => 201 "Workspace", creates(Who::Org(Member), Standard, "WorkspaceCreate")),
+    route!("GET" "/v1/orgs/{org}/workspaces", "List the workspaces the caller can enter.", workspaces::list => 200 "[]Workspace", reads(Who::Org(Member), Tenant)),
+
+    // Used by the people of a workspace.
+    route!("GET" "/v1/workspaces/{ws}", "Read a workspace.", workspaces::get => 200 "Workspace", reads(Who::Workspace(Viewer), Tenant)),
+    route!("PATCH" "/v1/workspaces/{ws}", "Change a workspace's name or slug.", workspaces::update => 200 "Workspace", changes(Who::Workspace(Admin), Standard, "WorkspaceUpdate")),
+    route!("DELETE" "/v1/workspaces/{ws}", "Delete a workspace with everything in it.", workspaces::delete => 204 "", deletes(Who::Workspace(Admin), Standard)),
+    route!("GET" "/v1/workspaces/{ws}/members", "List the members of a workspace.", members::list => 200 "[]WorkspaceMember", reads(Who::Workspace(Viewer), Tenant)),
+    route!("GET" "/v1/workspaces/{ws}/members/{user}", "Read a member of a workspace.", members::get => 200 "WorkspaceMember", reads(Who::Workspace(Viewer), Tenant)),
+    route!("PUT" "/v1/workspaces/{ws}/members/{user}", "Add a member, or change a role.", members::put => 200 "WorkspaceMember", changes(Who::Workspace(Admin), Standard, "WorkspaceMemberPut")),
+    route!("DELETE" "/v1/workspaces/{ws}/members/{user}", "Remove a member, or leave.", members::remove => 204 "", deletes(Who::Workspace(Viewer), Standard)),
+    route!("POST" "/v1/workspaces/{ws}/projects", "Create a project.", projects::create => 201 "Project", creates(Who::Workspace(Editor), Standard, "ProjectCreate")),
+    route!("GET" "/v1/workspaces/{ws}/projects", "List projects.", projects::list => 200 "[]Project", reads(Who::Workspace(Viewer), Tenant)),
+    route!("GET" "/v1/workspaces/{ws}/projects/{project}", "Read a project.", projects::get => 200 "Project", reads(Who::Workspace(Viewer), Tenant)),
+    route!("PATCH" "/v1/workspaces/{ws}/projects/{project}", "Change a project.", projects::update => 200 "Project", changes(Who::Workspace(Editor), Standard, "ProjectUpdate")),
+    route!("DELETE" "/v1/workspaces/{ws}/projects/{project}", "Delete a project and its documents.", projects::delete => 204 "", deletes(Who::Workspace(Editor), Standard)),
+    route!("GET" "/v1/workspaces/{ws}/audit", "List what changed and who did it.", audit::list => 200 "[]AuditEvent", reads(Who::Workspace(Admin), Tenant)),
+
+    // Used by sync clients.
+    route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") }),
+    route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", reads(Who::Workspace(Viewer), Immutable)),
+    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", reads(Who::Workspace(Viewer), NoStore)),
+];

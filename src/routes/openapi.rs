@@ -1,0 +1,154 @@
+//! `openapi.json`, generated from the route table.
+
+use drey_core::cache::CacheProfile;
+use serde_json::{Map, Value, json};
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::problem::{self, Outcome};
+use crate::routes::{Body, Limit, Route, TABLE, Who, schema};
+use drey_core::refusal::Code;
+
+/// Describe this API.
+pub(super) async fn document(_call: &Call<'_>) -> Outcome<Answer> {
+    Answer::json(200, &describe())
+}
+
+/// The document: OpenAPI 3.1, one operation a row.
+#[must_use]
+pub(super) fn describe() -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in TABLE {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Some(operations) = path.as_object_mut() {
+            operations.insert(route.method.to_ascii_lowercase(), operation(route));
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "drey",
+            "summary": "The tenant backend for collaborative API tools.",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" }
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "schemas": schema::all(),
+            "headers": schema::headers(),
+        }
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({
+        "operationId": operation_id(route),
+        "summary": route.summary,
+        "parameters": parameters(route),
+        "responses": responses(route),
+        "security": if route.policy.who == Who::Public { json!([]) } else { json!([{ "bearer": [] }]) },
+        "x-policy": policy(route),
+    });
+    if let (Body::Json(name, limit), Some(members)) = (route.policy.body, operation.as_object_mut()) {
+        let content = json!({ "application/json": { "schema": reference(name) } });
+        let description = format!("At most {limit} bytes.");
+        members.insert("requestBody".into(), json!({ "required": true, "description": description, "content": content }));
+    }
+    operation
+}
+
+/// `GET /v1/orgs/{org}/members` is `get_orgs_org_members`.
+fn operation_id(route: &Route) -> String {
+    let words = route.path.split(['/', '.']).filter(|word| !word.is_empty() && *word != "v1");
+    let words = words.map(|word| word.trim_matches(['{', '}']));
+    std::iter::once(route.method.to_ascii_lowercase().as_str()).chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn policy(route: &Route) -> Value {
+    let who = match route.policy.who {
+        Who::Public => "public".to_owned(),
+        Who::User => "user".to_owned(),
+        Who::Org(role) => format!("organisation {role}"),
+        Who::Workspace(role) => format!("workspace {role}"),
+    };
+    let limit = match route.policy.limit {
+        Limit::Free => json!(null),
+        Limit::Tier(tier, cost) => json!({ "tier": tier, "cost": cost }),
+    };
+    json!({ "who": who, "limit": limit, "idempotent": route.policy.idempotent })
+}
+
+fn parameters(route: &Route) -> Vec<Value> {
+    let segments = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = segments.map(schema::path_parameter).collect();
+    if route.gives.schema.starts_with("[]") {
+        parameters.extend(schema::page_parameters());
+    }
+    if route.path.ends_with("{scope_id}") {
+        parameters.push(schema::offset_parameter());
+    }
+    if route.policy.idempotent {
+        parameters.push(schema::idempotency_parameter());
+    }
+    parameters
+}
+
+fn responses(route: &Route) -> Value {
+    let mut responses = Map::new();
+    responses.insert(route.gives.status.to_string(), success(route));
+    if route.method == "GET" && route.policy.cache != CacheProfile::NoStore {
+        responses.insert("304".into(), json!({ "description": "The caller has it already." }));
+    }
+    for code in refusals(route) {
+        let status = problem::status(code).to_string();
+        responses.entry(status).or_insert_with(|| refusal(code));
+    }
+    Value::Object(responses)
+}
+
+fn success(route: &Route) -> Value {
+    let mut response = json!({ "description": "Success.", "headers": schema::header_references() });
+    if let (false, Some(members)) = (route.gives.schema.is_empty(), response.as_object_mut()) {
+        let schema = match route.gives.schema.strip_prefix("[]") {
+            Some(item) => schema::page(item),
+            None => reference(route.gives.schema),
+        };
+        members.insert("content".into(), json!({ "application/json": { "schema": schema } }));
+    }
+    response
+}
+
+fn refusal(code: Code) -> Value {
+    let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
+    json!({ "description": code.title(), "content": content })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// The refusals a row can give, one per status.
+fn refusals(route: &Route) -> Vec<Code> {
+    let mut codes = vec![Code::InvalidParameter, Code::MethodNotAllowed];
+    if route.policy.limit != Limit::Free {
+        codes.extend([Code::RateLimited, Code::Internal, Code::GateUnavailable]);
+    }
+    if route.policy.who != Who::Public {
+        codes.extend([Code::Unauthenticated, Code::Forbidden, Code::NotFound]);
+    }
+    if let Body::Json(..) = route.policy.body {
+        codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::Conflict]);
+    }
+    if matches!(route.method, "PATCH" | "PUT" | "DELETE") {
+        codes.extend([Code::PreconditionFailed, Code::Conflict]);
+    }
+    if route.policy.idempotent {
+        codes.push(Code::IdempotencyMismatch);
+    }
+    if route.path.ends_with("{scope_id}") || route.path.ends_with("/accept") {
+        codes.push(Code::OffsetGone);
+    }
+    codes
+}
