@@ -33,7 +33,7 @@ pub struct GateState<R> {
 
 pub(crate) const WORKSPACE: Statement = Statement {
     name: "gate.workspace",
-    sql: "select o.org_id, o.plan, o.region, w.gate_shards, w.revision, w.authz_epoch + o.authz_epoch, workspace_role($1::uuid) \
+    sql: "select o.org_id, o.plan, o.region, w.gate_shards, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role \
           from workspace w join org o on o.org_id = w.org_id where w.workspace_id = $1::uuid",
     hot: true,
 };
@@ -50,7 +50,7 @@ pub async fn workspace(
 
 pub(crate) const ORG: Statement = Statement {
     name: "gate.org",
-    sql: "select o.org_id, o.plan, o.region, 1, o.revision, o.authz_epoch, org_role($1::uuid) from org o where o.org_id = $1::uuid",
+    sql: "select o.org_id, o.plan, o.region, 1 as gate_shards, o.revision, o.authz_epoch, org_role($1::uuid) as role from org o where o.org_id = $1::uuid",
     hot: true,
 };
 

@@ -82,7 +82,7 @@ pub async fn create(s: &Session<'_>, write: &Write<'_>, new: &NewOrg<'_>) -> Res
 
 pub(crate) const LIST: Statement = Statement {
     name: "org.list",
-    sql: "select null, 0, o.org_id, o.name, o.plan, o.region, m.role, o.version, o.created_at, o.updated_at \
+    sql: "select null as role, 0 as revision, o.org_id, o.name, o.plan, o.region, m.role as member_role, o.version, o.created_at, o.updated_at \
           from org_member m join org o on o.org_id = m.org_id \
           where m.user_id = app_user() \
             and (m.org_created_at, m.org_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) \

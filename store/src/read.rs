@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn no_role_is_not_found_and_too_little_is_forbidden() {
         let code = |rows| listed(rows, 5).expect_err("must be refused").to_string();
-        assert!(code(r#"[[null,null,null,null]]"#).starts_with("not-found"));
+        assert!(code("[[null,null,null,null]]").starts_with("not-found"));
         assert!(code(r#"[["member","1",null,null]]"#).starts_with("forbidden"));
     }
 }

@@ -49,7 +49,7 @@ pub(crate) const READ: Statement = Statement {
             select coalesce(max(z.server_epoch) filter (where z.n <= 1000 and (z.total <= $5::bigint or z.n = 1)), $4::bigint) as last, \
                    coalesce(max(z.server_epoch), $4::bigint) as seen from sized z \
           ) \
-          select scope.generation, scope.epoch, scope.floor, cut.last, cut.seen > cut.last, '[' || coalesce(( \
+          select scope.generation, scope.epoch, scope.floor, cut.last, cut.seen > cut.last as closed, '[' || coalesce(( \
             select string_agg( \
               '{\"type\":' || to_json(m.entity_type)::text || ',\"key\":' || to_json(m.entity_type || '/' || m.entity_id)::text \
               || coalesce(',\"value\":' || m.value::text, '') \
@@ -59,7 +59,7 @@ pub(crate) const READ: Statement = Statement {
               ',' order by m.server_epoch) \
             from sync_change m \
             where m.workspace_id = $1::uuid and m.scope_type = $2::text and m.scope_id = $3::text \
-              and m.server_epoch > $4::bigint and m.server_epoch <= cut.last), '') || ']' \
+              and m.server_epoch > $4::bigint and m.server_epoch <= cut.last), '') || ']' as messages \
           from scope cross join cut",
     hot: true,
 };

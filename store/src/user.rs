@@ -53,7 +53,7 @@ pub async fn seen(
 
 pub(crate) const ME: Statement = Statement {
     name: "user.me",
-    sql: "select null, 0, u.user_id, u.issuer, u.subject, u.email, u.name, u.created_at from user_account u where u.user_id = app_user()",
+    sql: "select null as role, 0 as revision, u.user_id, u.issuer, u.subject, u.email, u.name, u.created_at from user_account u where u.user_id = app_user()",
     hot: false,
 };
 
