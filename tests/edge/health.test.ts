@@ -1,6 +1,8 @@
 /** `/healthz` and `/readyz`: alive, and ready to serve. */
+import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
-import { call, expectStatus } from "./actors.ts";
+import { call, expectProblem, expectStatus } from "./actors.ts";
+import { emptyDatabase, world } from "./world.ts";
 
 test("healthz is alive without credential, without limit and without Postgres", async () => {
   const answer = expectStatus(await call<Record<string, unknown>>(null, "GET", "/healthz"), 200);
@@ -12,8 +14,21 @@ test("healthz is alive without credential, without limit and without Postgres", 
 
 test("readyz is ready on a migrated database and names nothing missing", async () => {
   const answer = expectStatus(await call<Record<string, unknown>>(null, "GET", "/readyz"), 200);
-  expect(answer.body).toMatchObject({ missing_migrations: [], missing_indexes: [] });
+  expect(answer.body).toEqual({ status: "ok", checks: ["database", "migrations", "indexes", "role"] });
   expect(answer.headers.get("cache-control")).toBe("no-store");
+});
+
+test("readyz without the migrations is 503 and names each that is missing", async () => {
+  await using database = await emptyDatabase();
+  const connection = new URL(world().neonConnection);
+  connection.pathname = new URL(database.url).pathname;
+  await using cell = await world().restart({ NEON_CONNECTION_STRING: connection.href });
+  const answer = await call(null, "GET", `${cell.api}/readyz`);
+  const problem = expectProblem(answer, 503, "upstream-unavailable");
+  for (const file of readdirSync(new URL("../../migrations", import.meta.url))) {
+    expect(problem.detail).toContain(file.split("_")[0]);
+  }
+  expectStatus(await call(null, "GET", `${cell.api}/healthz`), 200);
 });
 
 test("HEAD answers like GET without a body", async () => {
