@@ -11,6 +11,7 @@ import { gzipSync } from "node:zlib";
 import { checkBuild } from "./check-build.mjs";
 import { inputsHash } from "./inputs.mjs";
 import { withLock } from "./lock.mjs";
+import { withoutNames } from "./wasm.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const WASM = join(ROOT, "build", "index_bg.wasm");
@@ -54,6 +55,7 @@ function build() {
   const started = Date.now();
   console.log(`drey: building the Worker (${profile.join(" ")})`);
   compile();
+  if (profile.includes("--release")) setNamesAside();
   checkBuild(ROOT);
   report(`built the Worker in ${Math.round((Date.now() - started) / 1000)} s`);
   mkdirSync(dirname(STAMP), { recursive: true });
@@ -90,8 +92,18 @@ function compile() {
  * `--profiling` keeps them.
  */
 function stripNames() {
-  const ran = spawnSync(BINARIES.WASM_OPT_BIN, [...WASM_FEATURES, "--strip-debug", WASM, "-o", WASM], { stdio: "inherit" });
-  if (ran.status !== 0) throw new Error(`wasm-opt failed (${ran.error?.message ?? ran.status ?? ran.signal})`);
+  const ran = spawnSync(BINARIES.WASM_OPT_BIN, [...WASM_FEATURES, "--strip-debug", WASM, "-o", WASM], {
+    stdio: "inherit",
+  });
+  if (ran.status !== 0)
+    throw new Error(`wasm-opt failed (${ran.error?.message ?? ran.status ?? ran.signal})`);
+}
+
+/** Stack traces of a release show numbers; the module with the names stays in `target/` for whoever reads one. */
+function setNamesAside() {
+  const module = readFileSync(WASM);
+  writeFileSync(join(ROOT, "target", "worker-with-names.wasm"), module);
+  writeFileSync(WASM, withoutNames(module));
 }
 
 /** A development build is larger and never deployed: only the release is held to the limit. */
