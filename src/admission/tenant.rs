@@ -21,20 +21,27 @@ pub fn agree(head: &Head, parameters: &[(String, String)]) -> Outcome<()> {
         let Some(sent) = head.header(header) else { continue };
         let named = parameters.iter().find(|(name, _)| name == parameter);
         if named.is_some_and(|(_, value)| value != sent) {
-            let detail = "`x-org-id` or `x-workspace-id` names another tenant than the path. Send the path's, or none.";
-            return Err(Problem::new(Code::TenantMismatch, detail));
+            return Err(mismatch());
         }
     }
     Ok(())
 }
 
+/// Below a workspace the organisation is not in the path: the gate knows it.
+fn org_header_agrees(head: &Head, org: OrgId) -> Outcome<()> {
+    let differs = head.header(Header::OrgId).is_some_and(|sent| sent != org.to_string());
+    if differs { Err(mismatch()) } else { Ok(()) }
+}
+
+fn mismatch() -> Problem {
+    let detail = "`x-org-id` or `x-workspace-id` names another tenant than the path. Send the path's, or none.";
+    Problem::new(Code::TenantMismatch, detail)
+}
+
 /// Admits a caller to the organisation of the path.
 pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
     let org = request.parameter("org", OrgId::parse)?;
-    let absent = |now| request.app.remembered.absent(principal.user, org.uuid(), now);
-    if absent(clock::now_ms()) {
-        return Err(Problem::not_found());
-    }
+    refused_lately(request, &principal, org.uuid())?;
     let asked = ask(request, &Subject::Org(org), &principal, tier, cost).await;
     let grant = asked.inspect_err(|problem| remember(request, &principal, org.uuid(), problem))?;
     let role = OrgRole::parse(&grant.role).ok_or_else(Problem::not_found)?;
@@ -49,13 +56,11 @@ pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Ti
 /// Admits a caller to the workspace of the path.
 pub(super) async fn by_workspace(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
     let workspace = request.parameter("ws", WorkspaceId::parse)?;
-    let absent = |now| request.app.remembered.absent(principal.user, workspace.uuid(), now);
-    if absent(clock::now_ms()) {
-        return Err(Problem::not_found());
-    }
+    refused_lately(request, &principal, workspace.uuid())?;
     let asked = ask(request, &Subject::Workspace(workspace), &principal, tier, cost).await;
     let grant = asked.inspect_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
     let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else { return Err(Problem::not_found()) };
+    org_header_agrees(request.head, org)?;
     if let Who::Workspace(needed) = request.route.policy.who
         && role < needed
     {
@@ -63,6 +68,13 @@ pub(super) async fn by_workspace(request: &Request<'_>, principal: Principal, ti
     }
     let access = WorkspaceAccess { workspace, org, role };
     Ok(Admitted { access: Access::Workspace(principal, access, grant.clone()), grant: Some(grant) })
+}
+
+/// A refusal that is still true. A caller who brings a revision has seen more than this isolate may remember.
+fn refused_lately(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid) -> Outcome<()> {
+    let told = request.least_revision()?.is_some();
+    let refused = !told && request.app.remembered.absent(principal.user, tenant, clock::now_ms());
+    if refused { Err(Problem::not_found()) } else { Ok(()) }
 }
 
 fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: &Problem) {

@@ -38,6 +38,7 @@ pub(super) async fn put(call: &Call<'_>) -> Outcome<Answer> {
     let user = call.user_parameter()?;
     let body: WorkspaceMemberPut = call.json()?;
     let changed = workspace_member::put(&call.session()?, &call.write(None)?, workspace, user, body.role).await?;
+    call.request.app.remembered.forget(user, workspace.uuid());
     call.tell(Notice::Narrowed(Subject::Workspace(workspace), news(&changed, true)));
     written::changed(&changed, changed.item.version)
 }
