@@ -17,7 +17,10 @@ interface Runner {
 }
 
 const RUNNERS: Runner[] = [
-  { name: "the laws and units, native", run: () => cargo(["test", "--locked", "--no-fail-fast", "--workspace"]) },
+  {
+    name: "the laws and units, native",
+    run: () => cargo(["test", "--locked", "--no-fail-fast", "--workspace"]),
+  },
   { name: "what only exists in WebAssembly", run: wasm },
   { name: "SQL, stand-ins, clients and the Worker at the edge", run: edge },
 ];
