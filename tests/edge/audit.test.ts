@@ -13,6 +13,7 @@ test("every change of a workspace is an event that names its request", async () 
   expect(events.map((event) => event.action)).toEqual([
     "project.created",
     "workspace.updated",
+    "workspace_member.added",
     "workspace.created",
   ]);
   expect(events[0]).toMatchObject({ target: { type: "project", id: made.id } });
@@ -39,6 +40,8 @@ test("each change of membership and role is an event with both roles", async () 
   expect(events.map((event) => [event.action, event.actor_id])).toEqual([
     ["workspace_member.removed", joined.id],
     ["workspace_member.role_changed", place.owner.id],
+    ["workspace_member.added", place.owner.id],
+    // The creator's own membership.
     ["workspace_member.added", place.owner.id],
     ["workspace.created", place.owner.id],
   ]);

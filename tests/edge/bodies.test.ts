@@ -2,7 +2,8 @@
 import { request } from "node:http";
 import { expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, type User, user } from "./actors.ts";
-import type { Org, Problem } from "./shapes.ts";
+import { device, mutation, workspaceScope } from "./pushes.ts";
+import type { Org, Problem, PushResult } from "./shapes.ts";
 
 const MIB = 1024 * 1024;
 
@@ -12,7 +13,6 @@ test.each([
   ['{"name": "x"', 1, 12],
   ["", 1, 0],
   ["nonsense", 1, 2],
-  ["[".repeat(50_000), 1, 128],
 ])("malformed JSON %# is 400 with its line and column", async (body, line, column) => {
   const problem = expectProblem(await call(await user(), "POST", "/v1/orgs", body), 400, "malformed-json");
   expect(problem.detail).toContain(`line ${line} column ${column}`);
@@ -23,7 +23,24 @@ test("bytes that are not UTF-8 are malformed", async () => {
   expectProblem(await call(await user(), "POST", "/v1/orgs", new Uint8Array(body)), 400, "malformed-json");
 });
 
-test.each(["null", "[]", '"text"', "7", "{}", '{"name":7}', '{"name":null}'])(
+test("nesting without end is refused, in a body and in a value", async () => {
+  const place = await home();
+  const deep = "[".repeat(30_000) + "]".repeat(30_000);
+  const body = await call(place.owner, "POST", "/v1/orgs", `{"name":${deep}}`);
+  expect(body.status, body.text.slice(0, 200)).toBe(400);
+  const one = device(place.owner, place);
+  const text = JSON.stringify({
+    client_id: one.clientId,
+    mutations: [mutation(one, workspaceScope(place), { value: "DEEP" })],
+  });
+  const path = `/v1/workspaces/${place.id}/sync/push`;
+  const pushed = await call<PushResult>(place.owner, "POST", path, text.replace('"DEEP"', `{"a":${deep}}`));
+  expect(expectStatus(pushed, 200).body.results).toMatchObject([
+    { outcome: "rejected", code: "invalid-value" },
+  ]);
+});
+
+test.each(["null", "[]", '["Acme"]', '["Acme",null]', '"text"', "7", "{}", '{"name":7}', '{"name":null}'])(
   "the document %s is not an organisation",
   async (body) => {
     expectProblem(await call(await user(), "POST", "/v1/orgs", body), 400, "invalid-body");

@@ -177,7 +177,7 @@ function expectCommonHeaders(answer: Answer<unknown>): void {
 }
 
 function preflight(origin: string, method: string, asked: string): Promise<Answer<unknown>> {
-  return call(null, "OPTIONS", `${cell.api}/v1/me`, undefined, {
+  return call(null, "OPTIONS", `${cell.api}/v1/orgs/${nowhere("org")}`, undefined, {
     origin,
     "access-control-request-method": method,
     "access-control-request-headers": asked,

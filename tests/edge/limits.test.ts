@@ -200,7 +200,7 @@ function write(
   place: OwnedWorkspace,
   headers: Record<string, string> = {},
 ): Promise<Answer<unknown>> {
-  const body = { client_id: "limits", mutations: [] };
+  const body = { client_id: caller.id, mutations: [] };
   return call(caller, "POST", `/v1/workspaces/${place.id}/sync/push`, body, headers);
 }
 

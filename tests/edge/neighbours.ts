@@ -1,5 +1,5 @@
 /**
- * What a test asks of the stand-ins beside the Worker: query counters and faults of Neon, keys of the issuer.
+ * What a test asks of the stand-ins beside the Worker: query counters and faults of Neon.
  *
  * In scope: the plain HTTP of their admin faces. Out of scope: starting them (world.ts).
  */
@@ -40,13 +40,4 @@ export async function neonFault(fault: Fault): Promise<{ fired(): Promise<number
 async function firedOf(faults: string, id: number): Promise<number> {
   const listed = (await (await fetch(faults)).json()) as { id: number; fired: number }[];
   return listed.find((fault) => fault.id === id)?.fired ?? 0;
-}
-
-/** Publishes a further signing key; older keys stay valid, because other files use them. */
-export async function rotateKeys(): Promise<void> {
-  await fetch(`${world().issuer}/rotate`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ retire: false }),
-  });
 }

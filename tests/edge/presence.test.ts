@@ -134,7 +134,7 @@ test("a silent seat ends, one that pings stays", async () => {
   const end = await untilClosed(silent).finally(() => clearInterval(keepAlive));
   expect(end.code).toBe(4408);
   expect(alive.end).toBeUndefined();
-  expect(alive.frames.some((frame) => frame.detail === "pong")).toBe(true);
+  expect(alive.frames.some((frame) => frame.kind === "pong")).toBe(true);
   alive.close();
 });
 
@@ -197,5 +197,5 @@ test("rooms are apart: another workspace's update reaches nobody here", async ()
   theirs.update(1, { secret: "theirs" });
   await poll("their snapshot", async () => (await snapshot(there.owner, there)).body.data.length === 1);
   expect((await snapshot(here.owner, here)).body.data).toEqual([]);
-  expect(mine.frames.map((frame) => frame.kind)).toEqual(["hello"]);
+  expect(mine.frames.map((frame) => frame.kind)).toEqual(["hello", "pong"]);
 });
