@@ -26,17 +26,6 @@ const BINARIES = {
   ESBUILD_BIN: join(ROOT, "node_modules", ".bin", "esbuild"),
 };
 
-/** What worker-build lets wasm-opt assume. */
-const WASM_FEATURES = [
-  "mutable-globals",
-  "sign-ext",
-  "nontrapping-float-to-int",
-  "bulk-memory",
-  "multivalue",
-  "reference-types",
-  "exception-handling",
-].map((feature) => `--enable-${feature}`);
-
 const given = process.argv.slice(2);
 const profile = given.length > 0 ? given : ["--release"];
 
@@ -83,25 +72,12 @@ function compile() {
   });
   if (ran.status !== 0)
     throw new Error(`worker-build failed (${ran.error?.message ?? ran.status ?? ran.signal})`);
-  if (profile.includes("--release")) stripNames();
-}
-
-/**
- * Function names are a sixth of the file, and no request needs them: worker-build always keeps them (`--debuginfo`), and
- * Cargo's `strip = true` would take away a section that wasm-bindgen needs (workers-rs #1014). A build with
- * `--profiling` keeps them.
- */
-function stripNames() {
-  const ran = spawnSync(BINARIES.WASM_OPT_BIN, [...WASM_FEATURES, "--strip-debug", WASM, "-o", WASM], {
-    stdio: "inherit",
-  });
-  if (ran.status !== 0)
-    throw new Error(`wasm-opt failed (${ran.error?.message ?? ran.status ?? ran.signal})`);
 }
 
 /** Stack traces of a release show numbers; the module with the names stays in `target/` for whoever reads one. */
 function setNamesAside() {
   const module = readFileSync(WASM);
+  mkdirSync(join(ROOT, "target"), { recursive: true });
   writeFileSync(join(ROOT, "target", "worker-with-names.wasm"), module);
   writeFileSync(WASM, withoutNames(module));
 }

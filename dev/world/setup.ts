@@ -1,40 +1,35 @@
 /**
- * Vitest's global set-up: the services for every project, and the Worker three times for the project `edge`. All of it ends with the run.
+ * Vitest's global set-up: the services for every project, and the Worker three times for the project `edge`.
+ * All of it ends with the run.
  */
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { uniqueName } from "../database.ts";
-import { startServices } from "../services.ts";
-import type { Cell } from "./addresses.ts";
+import { stopForgotten } from "../processes.ts";
+import { type Services, startServices } from "../services.ts";
+import type { World } from "./addresses.ts";
 import { type Control, startControl } from "./control.ts";
 
+/** What is true across isolates shows only with more than two: one may have told just one other. */
 const ISOLATES = 3;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const data = await mkdtemp(join(tmpdir(), "drey-test-"));
-  const services = await startServices({ data, database: uniqueName("world"), disposable: true });
-  const control = await startControl(services);
+  // What a run that was killed left behind.
+  await stopForgotten();
+  const undo: (() => Promise<void>)[] = [];
   const stop = async () => {
-    await control.close();
-    await services.stop();
+    for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    const cell = await startCell(project, control);
-    project.provide("world", {
-      ...cell,
-      control: control.url,
-      issuer: services.issuer.url,
-      neonUrl: services.neon.sql,
-      neonConnection: services.neonConnection,
-      neonAdmin: services.neon.admin,
-      redisUrl: services.redis.url,
-      redisToken: services.redis.token,
-      redisAdmin: services.redis.admin,
-      databaseUrl: services.database.url,
-      appDatabaseUrl: services.database.appUrl,
-    });
+    const data = await mkdtemp(join(tmpdir(), "drey-test-"));
+    undo.push(() => rm(data, { recursive: true, force: true }));
+    const services = await startServices({ data, database: uniqueName("world"), disposable: true });
+    undo.push(() => services.stop());
+    const control = await startControl(services);
+    undo.push(() => control.close());
+    project.provide("world", await worldOf(project.name, services, control));
     return stop;
   } catch (error) {
     await stop();
@@ -42,6 +37,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-async function startCell(project: TestProject, control: Control): Promise<Cell> {
-  return project.name === "edge" ? control.startCell({}, ISOLATES) : { apis: [], cell: "" };
+async function worldOf(project: string, services: Services, control: Control): Promise<World> {
+  const cell = project === "edge" ? await control.startCell({}, ISOLATES) : { apis: [], cell: "" };
+  return {
+    ...cell,
+    control: control.url,
+    issuer: services.issuer.url,
+    neonUrl: services.neon.sql,
+    neonConnection: services.neonConnection,
+    neonAdmin: services.neon.admin,
+    redisUrl: services.redis.url,
+    redisToken: services.redis.token,
+    redisAdmin: services.redis.admin,
+    databaseUrl: services.database.url,
+    appDatabaseUrl: services.database.appUrl,
+  };
 }

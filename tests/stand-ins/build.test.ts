@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ROOT } from "../../dev/paths.ts";
 import { checkBuild } from "../../scripts/check-build.mjs";
 import { holderOf, identityOf, isAlive, takeLock } from "../../scripts/lock.mjs";
+import { withoutNames } from "../../scripts/wasm.mjs";
 
 let folder: string;
 beforeEach(() => {
@@ -91,4 +92,18 @@ describe("locks between processes", () => {
     expect(isAlive(`${process.pid} 1`)).toBe(false);
     expect(isAlive(identityOf(process.pid))).toBe(true);
   });
+});
+
+test("a module loses its names and nothing else", () => {
+  const header = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  const custom = (name: string, ...content: number[]) => {
+    const body = [name.length, ...Buffer.from(name), ...content];
+    return [0, body.length, ...body];
+  };
+  // One function type without parameters and results, in section 1.
+  const types = [1, 4, 1, 0x60, 0, 0];
+  const module = Buffer.from([...header, ...types, ...custom("name", 7, 7), ...custom("producers", 0)]);
+  const stripped = withoutNames(module);
+  expect([...stripped]).toEqual([...header, ...types, ...custom("producers", 0)]);
+  expect(WebAssembly.validate(stripped)).toBe(true);
 });
