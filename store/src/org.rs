@@ -10,8 +10,8 @@ use drey_core::time::Timestamp;
 use serde::Serialize;
 
 use crate::Result;
-use crate::neon::Consistency;
 use crate::neon::row::Row;
+use crate::neon::{Answer, Consistency};
 use crate::read::{Needed, Page, Position, Read, one, page, paging};
 use crate::session::{Caller, Session};
 use crate::statement::{Statement, number, text, uuid};
@@ -158,7 +158,6 @@ pub(crate) const WORKSPACE_IDS: Statement = Statement {
 /// The newest workspaces of an organisation: the gates to tell of a change that concerns all.
 pub async fn workspace_ids(s: &Session<'_>, org: OrgId, limit: u32) -> Result<Vec<WorkspaceId>> {
     let call = WORKSPACE_IDS.with([uuid(org.uuid()), number(limit)]);
-    let decode =
-        |answer: crate::neon::Answer<'_>| answer.rows(0)?.map(|row| Ok(WorkspaceId::from_uuid(row.uuid(0)?))).collect();
+    let decode = |answer: Answer<'_>| answer.rows(0)?.map(|row| Ok(WorkspaceId::from_uuid(row.uuid(0)?))).collect();
     s.neon.run(s, &[call], Effect::Read, Consistency::Primary, decode).await
 }

@@ -3,12 +3,13 @@
 //! In scope: the row of a person. Out of scope: what he may do.
 
 use drey_core::id::UserId;
+use drey_core::refusal::{Code, Refusal};
 use drey_core::retry::Effect;
 use drey_core::time::Timestamp;
 use serde::Serialize;
 
-use crate::neon::Consistency;
-use crate::read::{Needed, one};
+use crate::neon::row::Row;
+use crate::neon::{Answer, Consistency};
 use crate::session::{Caller, Session};
 use crate::statement::{Statement, text, uuid};
 use crate::{Result, StoreError};
@@ -30,6 +31,19 @@ pub struct Me {
     pub created_at: Timestamp,
 }
 
+impl Me {
+    fn read(row: &Row<'_, '_>) -> Result<Self> {
+        Ok(Self {
+            id: UserId::from_uuid(row.uuid(0)?),
+            issuer: row.text(1)?.to_owned(),
+            subject: row.text(2)?.to_owned(),
+            email: row.opt_text(3)?.map(str::to_owned),
+            name: row.opt_text(4)?.map(str::to_owned),
+            created_at: row.timestamp(5)?,
+        })
+    }
+}
+
 pub(crate) const SEEN: Statement = Statement {
     name: "user.seen",
     sql: "select user_seen($1::text, $2::text, $3::text, $4::text, $5::uuid)",
@@ -47,30 +61,19 @@ pub async fn seen(
 ) -> Result<UserId> {
     let call = SEEN.with([text(issuer), text(subject), email.and_then(text), name.and_then(text), uuid(new_id.uuid())]);
     let session = s.with_caller(Caller::default());
-    let decode = |answer: crate::neon::Answer<'_>| Ok(UserId::from_uuid(answer.first(0)?.uuid(0)?));
+    let decode = |answer: Answer<'_>| Ok(UserId::from_uuid(answer.first(0)?.uuid(0)?));
     s.neon.run(&session, &[call], Effect::Idempotent, Consistency::Primary, decode).await
 }
 
 pub(crate) const ME: Statement = Statement {
     name: "user.me",
-    sql: "select null as role, 0 as revision, u.user_id, u.issuer, u.subject, u.email, u.name, u.created_at from user_account u where u.user_id = app_user()",
+    sql: "select u.user_id, u.issuer, u.subject, u.email, u.name, u.created_at from user_account u where u.user_id = app_user()",
     hot: false,
 };
 
 /// The caller's own row.
 pub async fn me(s: &Session<'_>) -> Result<Me> {
-    if s.caller.user.is_none() {
-        return Err(StoreError::fault("user.me without a user"));
-    }
-    let read = one(s, ME.with([]), Needed::Own, |row| {
-        Ok(Me {
-            id: UserId::from_uuid(row.uuid(2)?),
-            issuer: row.text(3)?.to_owned(),
-            subject: row.text(4)?.to_owned(),
-            email: row.opt_text(5)?.map(str::to_owned),
-            name: row.opt_text(6)?.map(str::to_owned),
-            created_at: row.timestamp(7)?,
-        })
-    });
-    Ok(read.await?.item)
+    let decode = |answer: Answer<'_>| answer.rows(0)?.next().map(|row| Me::read(&row)).transpose();
+    let found = s.neon.run(s, &[ME.with([])], Effect::Read, s.reads, decode).await?;
+    found.ok_or_else(|| StoreError::Refused(Refusal::new(Code::NotFound, "There is no such user.")))
 }
