@@ -4,6 +4,7 @@
  * In scope: finding, starting, stopping. Out of scope: the stack itself (dev/stack.ts).
  */
 import { readFileSync } from "node:fs";
+import { holderOf, takeLock } from "../../scripts/lock.mjs";
 import { ADDRESSES, type Addresses, startStack } from "../stack.ts";
 
 export type { Addresses };
@@ -16,7 +17,7 @@ export interface Found {
 }
 
 export async function findOrStart(progress: (step: string) => void, cancelled: AbortSignal): Promise<Found> {
-  const running = await findRunning();
+  const running = (await findRunning()) ?? (await waitForRunning(progress, cancelled));
   if (running) return { addresses: running, own: false, stop: async () => {} };
   const vars = { LOG_FORMAT: "json", ...limitScale() };
   const stack = await startStack({ port: 0, vars, progress, cancelled });
@@ -32,6 +33,27 @@ async function findRunning(): Promise<Addresses | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** While a stack starts or builds its Worker anew, its API does not answer yet. */
+async function waitForRunning(
+  progress: (step: string) => void,
+  cancelled: AbortSignal,
+): Promise<Addresses | undefined> {
+  if (isFree()) return undefined;
+  progress(`waiting for the stack of process ${holderOf("dev")}, which starts or builds`);
+  while (!cancelled.aborted && !isFree()) {
+    const running = await findRunning();
+    if (running) return running;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  return undefined;
+}
+
+function isFree(): boolean {
+  const release = takeLock("dev");
+  release?.();
+  return release !== undefined;
 }
 
 function limitScale(): Record<string, string> {
