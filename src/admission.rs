@@ -72,13 +72,7 @@ pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<
         return if allowed { Ok(None) } else { Err(flood()) };
     }
     let subject = Subject::anonymous(&request.context.address);
-    let admit = Admit {
-        principal: None,
-        address: request.context.address.clone(),
-        tier,
-        cost,
-        least_revision: None,
-    };
+    let admit = Admit { principal: None, address: request.context.address.clone(), tier, cost, least_revision: None };
     match gate(request).admit(&subject, &admit).await {
         Ok(Admission::Granted(grant)) => Ok(Some(grant)),
         Ok(Admission::Denied(denial)) => Err(limited(&denial)),
@@ -104,13 +98,7 @@ async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: 
 }
 
 /// One hop to a gate, with every refusal in its words.
-async fn ask(
-    request: &Request<'_>,
-    subject: &Subject,
-    principal: &Principal,
-    tier: Tier,
-    cost: u32,
-) -> Outcome<Grant> {
+async fn ask(request: &Request<'_>, subject: &Subject, principal: &Principal, tier: Tier, cost: u32) -> Outcome<Grant> {
     let admit = Admit {
         principal: Some(principal.user),
         address: request.context.address.clone(),
@@ -139,6 +127,7 @@ fn gate<'a>(request: &'a Request<'_>) -> GateClient<'a> {
 const GATE_TIMEOUT_MS: u32 = 2_000;
 
 /// 503 without a guess: authorization never opens because a gate is down.
+#[must_use]
 pub fn gate_unavailable(cause: &str) -> Problem {
     Problem::unavailable(Code::GateUnavailable, cause, 1)
 }

@@ -138,7 +138,13 @@ impl<'a> Call<'a> {
     }
 
     fn session_for(&self, caller: Caller) -> Session<'_> {
-        Session::new(&self.request.app.neon, caller, self.request.context.deadline, &self.request.trace, &self.request.context.timings)
+        Session::new(
+            &self.request.app.neon,
+            caller,
+            self.request.context.deadline,
+            &self.request.trace,
+            &self.request.context.timings,
+        )
     }
 
     /// The member of a members route.
@@ -179,9 +185,10 @@ impl<'a> Call<'a> {
     /// The caller's `Idempotency-Key`, on rows that honour one.
     pub fn idempotency_key(&self) -> Outcome<Option<Key>> {
         let header = self.request.head.header(Header::IdempotencyKey).filter(|_| self.request.route.policy.idempotent);
-        header.map(Key::parse).transpose().map_err(|error| {
-            refusal::Refusal::new(Code::InvalidIdempotencyKey, error.to_string()).into()
-        })
+        header
+            .map(Key::parse)
+            .transpose()
+            .map_err(|error| refusal::Refusal::new(Code::InvalidIdempotencyKey, error.to_string()).into())
     }
 
     fn fingerprint(&self) -> [u8; 32] {
@@ -194,7 +201,10 @@ impl<'a> Call<'a> {
         let next = page.next.as_ref().map(|at| Cursor::encode(&at.created_at, at.id, &self.request.head.path));
         let mut answer = Answer::json(200, &List { data: &page.items, next_cursor: next.as_deref() })?;
         if let Some(cursor) = next {
-            answer.set("link", format!("<{}>; rel=\"next\"", self.request.query.with(&self.request.head.path, "cursor", &cursor)));
+            answer.set(
+                "link",
+                format!("<{}>; rel=\"next\"", self.request.query.with(&self.request.head.path, "cursor", &cursor)),
+            );
         }
         Ok(answer.keep(Keep::AtRevision(page.revision)))
     }

@@ -57,13 +57,8 @@ fn correlation_id(head: &Head) -> Option<&str> {
 
 /// W3C trace context: a malformed header starts a new trace, as the recommendation says.
 fn trace(head: &Head) -> Traceparent {
-    let ours: [u8; 24] = random::bytes();
-    let inbound = head.header(Header::Traceparent).and_then(Traceparent::parse);
-    match inbound {
-        Some(parent) => {
-            let [a, b, c, d, e, f, g, h, ..] = ours;
-            parent.child([a, b, c, d, e, f, g, h])
-        }
-        None => Traceparent::new(ours),
+    match head.header(Header::Traceparent).and_then(Traceparent::parse) {
+        Some(parent) => parent.child(random::bytes()),
+        None => Traceparent::new(random::bytes()),
     }
 }

@@ -36,7 +36,7 @@ pub async fn answer(raw: &web_sys::Request, env: &Env, worker: &worker::Context)
     } else {
         serve(&app, env, worker, raw, &head, &context, &mut facts).await
     };
-    respond::finish(&app, &head, &context, facts, served)
+    respond::finish(&app, &head, &context, &facts, served)
 }
 
 async fn serve(

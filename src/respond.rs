@@ -55,7 +55,7 @@ pub fn finish(
     app: &App,
     head: &Head,
     context: &Context,
-    facts: Facts,
+    facts: &Facts,
     served: Outcome<Served>,
 ) -> Result<web_sys::Response, JsValue> {
     let (mut answer, code, cause) = match served {
@@ -66,11 +66,11 @@ pub fn finish(
             (refused(problem.into_answer(&context.request_id)), Some(code), cause)
         }
     };
-    log(head, context, &facts, &answer, code, cause.as_deref());
+    log(head, context, facts, &answer, code, cause.as_deref());
     if let Some(raw) = answer.raw.take() {
         return Ok(raw);
     }
-    decorate(&mut answer, app, head, context, &facts);
+    decorate(&mut answer, app, head, context, facts);
     let body = (head.method != "HEAD" && !answer.body.is_empty()).then_some(answer.body.as_slice());
     boundary::write(answer.status, &answer.headers, body)
 }

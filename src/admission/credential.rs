@@ -95,8 +95,8 @@ async fn prove(request: &Request<'_>, token: &str, now_ms: u64) -> Outcome<Entry
     let issuers = &request.app.config.issuers;
     let issuer = issuers.iter().find(|issuer| issuer.issuer == claims.iss);
     let issuer = issuer.ok_or_else(|| refused(TokenError::Issuer))?;
-    let now_s = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
-    check(claims, issuer, now_s, LEEWAY_S).map_err(refused)?;
+    let seconds = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+    check(claims, issuer, seconds, LEEWAY_S).map_err(refused)?;
     let name = KeyName { kid: unverified.key_id(), algorithm: unverified.algorithm() };
     let jwk = request.app.keys.find(request, issuer, name, now_ms).await?;
     let jwk = jwk.ok_or_else(|| refused(TokenError::UnknownKey))?;

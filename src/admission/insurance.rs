@@ -36,13 +36,7 @@ impl Default for Insurance {
 
 impl Insurance {
     /// Admits without the gate, or refuses.
-    pub async fn admit(
-        &self,
-        request: &Request<'_>,
-        subject: &Subject,
-        admit: &Admit,
-        cause: &str,
-    ) -> Outcome<Grant> {
+    pub async fn admit(&self, request: &Request<'_>, subject: &Subject, admit: &Admit, cause: &str) -> Outcome<Grant> {
         let (Some(user), false) = (admit.principal, admit.tier == Tier::Strict) else {
             return Err(gate_unavailable(cause));
         };

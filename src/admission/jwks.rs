@@ -28,6 +28,14 @@ pub struct KeyName<'a> {
     pub algorithm: Algorithm,
 }
 
+/// What can be said without asking the issuer.
+enum Known {
+    /// The key, or that there is none.
+    Settled(Option<Jwk>),
+    /// Nothing yet.
+    Ask,
+}
+
 #[derive(Debug)]
 struct KeySet {
     keys: Rc<Jwks>,
@@ -56,8 +64,8 @@ impl KeySets {
         name: KeyName<'_>,
         now_ms: u64,
     ) -> Outcome<Option<Jwk>> {
-        if let Some(known) = self.known(request, issuer, name, now_ms) {
-            return Ok(known);
+        if let Known::Settled(key) = self.known(request, issuer, name, now_ms) {
+            return Ok(key);
         }
         let timeout = request.remaining_ms().min(TIMEOUT_MS);
         let fetched = fetch::text(&issuer.jwks_uri, timeout, MOST_BYTES).await;
@@ -65,37 +73,33 @@ impl KeySets {
         match parsed {
             Ok(keys) => {
                 let found = keys.find(name.kid, name.algorithm).cloned();
-                let set = KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms: now_ms };
-                self.sets.borrow_mut().insert(issuer.issuer.clone(), set);
+                let mut sets = self.sets.borrow_mut();
+                // The first fetch does not count as one for an unknown key: a rotation right after it is followed.
+                let tried_ms = sets.get(&issuer.issuer).map_or(0, |set| set.tried_ms);
+                sets.insert(issuer.issuer.clone(), KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms });
                 Ok(found)
             }
-            Err(cause) => self.last_known(issuer, name).ok_or_else(|| unreachable(issuer, &cause)),
+            // A set that cannot be had again is still the last thing its issuer said.
+            Err(cause) => match self.sets.borrow().get(&issuer.issuer) {
+                Some(set) => Ok(set.keys.find(name.kid, name.algorithm).cloned()),
+                None => Err(unreachable(issuer, &cause)),
+            },
         }
     }
 
     /// The answer without asking: a fresh set that knows the key, or one that was asked too lately to be asked again.
-    fn known(
-        &self,
-        request: &Request<'_>,
-        issuer: &IssuerConfig,
-        name: KeyName<'_>,
-        now_ms: u64,
-    ) -> Option<Option<Jwk>> {
+    fn known(&self, request: &Request<'_>, issuer: &IssuerConfig, name: KeyName<'_>, now_ms: u64) -> Known {
         let mut sets = self.sets.borrow_mut();
-        let set = sets.get_mut(&issuer.issuer)?;
+        let Some(set) = sets.get_mut(&issuer.issuer) else { return Known::Ask };
         let config = &request.app.config;
         let found = set.keys.find(name.kid, name.algorithm).cloned();
         let fresh = now_ms < set.fetched_ms.saturating_add(config.jwks_ttl_ms);
         let resting = now_ms < set.tried_ms.saturating_add(config.jwks_retry_ms);
         if (found.is_some() && fresh) || resting {
-            return Some(found);
+            return Known::Settled(found);
         }
         set.tried_ms = now_ms;
-        None
-    }
-
-    fn last_known(&self, issuer: &IssuerConfig, name: KeyName<'_>) -> Option<Option<Jwk>> {
-        self.sets.borrow().get(&issuer.issuer).map(|set| set.keys.find(name.kid, name.algorithm).cloned())
+        Known::Ask
     }
 }
 

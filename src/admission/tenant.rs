@@ -54,12 +54,19 @@ pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Ti
 }
 
 /// Admits a caller to the workspace of the path.
-pub(super) async fn by_workspace(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
+pub(super) async fn by_workspace(
+    request: &Request<'_>,
+    principal: Principal,
+    tier: Tier,
+    cost: u32,
+) -> Outcome<Admitted> {
     let workspace = request.parameter("ws", WorkspaceId::parse)?;
     refused_lately(request, &principal, workspace.uuid())?;
     let asked = ask(request, &Subject::Workspace(workspace), &principal, tier, cost).await;
     let grant = asked.inspect_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
-    let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else { return Err(Problem::not_found()) };
+    let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else {
+        return Err(Problem::not_found());
+    };
     org_header_agrees(request.head, org)?;
     if let Who::Workspace(needed) = request.route.policy.who
         && role < needed

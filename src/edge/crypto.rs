@@ -1,4 +1,4 @@
-//! JSON Web Signature checks by the runtime's WebCrypto: EdDSA, ES256 and RS256.
+//! JSON Web Signature checks by the runtime's `WebCrypto`: `EdDSA`, ES256 and RS256.
 
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;

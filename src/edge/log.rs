@@ -27,14 +27,17 @@ pub fn install(readable: bool) {
             .set_console_config(ConsoleConfig::ReportWithoutConsoleColor)
             .set_max_level(tracing::Level::INFO)
             .build();
-        let layer = WASMLayer::new(config).with_filter(filter_fn(|metadata| metadata.is_event()));
+        let layer = WASMLayer::new(config).with_filter(filter_fn(is_event));
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
     } else {
-        let layer = JsonLines.with_filter(filter_fn(|metadata| {
-            metadata.is_event() && *metadata.level() <= tracing::Level::INFO
-        }));
+        let layer = JsonLines
+            .with_filter(filter_fn(|metadata| metadata.is_event() && *metadata.level() <= tracing::Level::INFO));
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
     }
+}
+
+fn is_event(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 /// One JSON object per event, one line each.

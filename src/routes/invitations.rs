@@ -95,7 +95,7 @@ pub(super) async fn revoke(call: &Call<'_>) -> Outcome<Answer> {
     let id = call.request.parameter("invitation", InvitationId::parse)?;
     let revoked = invitation::revoke(&call.session()?, &call.write(None)?, org, id).await?;
     call.tell(Notice::Changed(Subject::Org(org), news(&revoked, false)));
-    written::gone(&revoked)
+    Ok(written::gone(&revoked))
 }
 
 /// Accept an invitation to an organisation.

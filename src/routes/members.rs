@@ -50,5 +50,5 @@ pub(super) async fn remove(call: &Call<'_>) -> Outcome<Answer> {
     let removed = workspace_member::remove(&call.session()?, &call.write(None)?, workspace, user).await?;
     call.tell(Notice::Narrowed(Subject::Workspace(workspace), news(&removed, true)));
     call.tell(Notice::Removed(workspace, user));
-    written::gone(&removed)
+    Ok(written::gone(&removed))
 }

@@ -14,7 +14,7 @@ pub(super) async fn document(_call: &Call<'_>) -> Outcome<Answer> {
     Answer::json(200, &describe())
 }
 
-/// The document: OpenAPI 3.1, one operation a row.
+/// The document, version 3.1: one operation a row.
 #[must_use]
 pub(super) fn describe() -> Value {
     let mut paths: Map<String, Value> = Map::new();
@@ -54,7 +54,8 @@ fn operation(route: &Route) -> Value {
     if let (Body::Json(name, limit), Some(members)) = (route.policy.body, operation.as_object_mut()) {
         let content = json!({ "application/json": { "schema": reference(name) } });
         let description = format!("At most {limit} bytes.");
-        members.insert("requestBody".into(), json!({ "required": true, "description": description, "content": content }));
+        members
+            .insert("requestBody".into(), json!({ "required": true, "description": description, "content": content }));
     }
     operation
 }

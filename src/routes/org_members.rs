@@ -49,7 +49,7 @@ pub(super) async fn remove(call: &Call<'_>) -> Outcome<Answer> {
     let user = call.user_parameter()?;
     let removed = org_member::remove(&call.session()?, &call.write(None)?, org, user).await?;
     tell(call, org, Some(user), &removed).await?;
-    written::gone(&removed)
+    Ok(written::gone(&removed))
 }
 
 /// A role in an organisation is a role in its workspaces: the first fifty are told before the answer, the rest refresh.
@@ -58,11 +58,10 @@ async fn tell<T>(call: &Call<'_>, org: OrgId, removed: Option<UserId>, written: 
     call.tell(Notice::Narrowed(Subject::Org(org), news));
     let session = call.session()?;
     for workspace in org::workspace_ids(&session, org, MOST_TOLD_AT_ONCE).await.unwrap_or_default() {
-        call.tell(Notice::Narrowed(Subject::Workspace(workspace), drey_durable_objects::workspace_gate::News {
-            revision: 0,
-            authz_epoch: 0,
-            roles_changed: true,
-        }));
+        call.tell(Notice::Narrowed(
+            Subject::Workspace(workspace),
+            drey_durable_objects::workspace_gate::News { revision: 0, authz_epoch: 0, roles_changed: true },
+        ));
         if let Some(user) = removed {
             call.tell(Notice::Removed(workspace, user));
         }

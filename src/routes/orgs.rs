@@ -81,7 +81,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Outcome<Answer> {
         call.tell(Notice::Narrowed(Subject::Workspace(workspace), news));
         call.tell(Notice::Closed(workspace));
     }
-    written::gone(&gone)
+    Ok(written::gone(&gone))
 }
 
 /// An organisation-wide change tells this many workspaces before it is answered (design §2).

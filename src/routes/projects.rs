@@ -80,5 +80,5 @@ pub(super) async fn delete(call: &Call<'_>) -> Outcome<Answer> {
     let id = call.request.parameter("project", ProjectId::parse)?;
     let gone = project::delete(&call.session()?, &call.write(None)?, workspace, id).await?;
     call.tell(Notice::Changed(Subject::Workspace(workspace), news(&gone, false)));
-    written::gone(&gone)
+    Ok(written::gone(&gone))
 }

@@ -55,13 +55,15 @@ const REGIONS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc",
 /// An object all of whose members are there.
 fn object(members: &[(&str, Value)]) -> Value {
     let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-    let properties: Map<String, Value> = members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
 /// A body: unknown members are refused, and only some must be there.
 fn body(required: &[&str], members: &[(&str, Value)]) -> Value {
-    let properties: Map<String, Value> = members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
+    let properties: Map<String, Value> =
+        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
     json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
 }
 
@@ -100,43 +102,92 @@ fn answers() -> Vec<(&'static str, Value)> {
     vec![
         ("Any", json!({ "type": "object" })),
         ("Health", object(&[("status", status.clone())])),
-        ("Readiness", object(&[("status", status), ("checks", json!({ "type": "array", "items": { "type": "string" } }))])),
+        (
+            "Readiness",
+            object(&[("status", status), ("checks", json!({ "type": "array", "items": { "type": "string" } }))]),
+        ),
         ("Problem", problem()),
-        ("Me", object(&[
-            ("id", id("user")), ("issuer", text.clone()), ("subject", text.clone()), ("email", optional_text.clone()),
-            ("name", optional_text), ("created_at", time()),
-        ])),
-        ("Org", object(&[
-            ("id", id("org")), ("name", name()), ("plan", one_of(&PLANS)), ("region", one_of(&REGIONS)),
-            ("role", one_of(&ORG_ROLES)), ("version", integer.clone()), ("created_at", time()), ("updated_at", time()),
-        ])),
+        (
+            "Me",
+            object(&[
+                ("id", id("user")),
+                ("issuer", text.clone()),
+                ("subject", text.clone()),
+                ("email", optional_text.clone()),
+                ("name", optional_text),
+                ("created_at", time()),
+            ]),
+        ),
+        (
+            "Org",
+            object(&[
+                ("id", id("org")),
+                ("name", name()),
+                ("plan", one_of(&PLANS)),
+                ("region", one_of(&REGIONS)),
+                ("role", one_of(&ORG_ROLES)),
+                ("version", integer.clone()),
+                ("created_at", time()),
+                ("updated_at", time()),
+            ]),
+        ),
         ("OrgMember", member(one_of(&ORG_ROLES))),
         ("Invitation", invitation(&[])),
         ("InvitationCreated", invitation(&[("token", json!({ "type": "string", "description": "Shown once." }))])),
-        ("Workspace", object(&[
-            ("id", id("ws")), ("org_id", id("org")), ("name", name()), ("slug", slug()), ("role", one_of(&WORKSPACE_ROLES)),
-            ("version", integer.clone()), ("revision", integer.clone()), ("created_at", time()), ("updated_at", time()),
-        ])),
+        (
+            "Workspace",
+            object(&[
+                ("id", id("ws")),
+                ("org_id", id("org")),
+                ("name", name()),
+                ("slug", slug()),
+                ("role", one_of(&WORKSPACE_ROLES)),
+                ("version", integer.clone()),
+                ("revision", integer.clone()),
+                ("created_at", time()),
+                ("updated_at", time()),
+            ]),
+        ),
         ("WorkspaceMember", member(one_of(&WORKSPACE_ROLES))),
-        ("Project", object(&[
-            ("id", id("prj")), ("workspace_id", id("ws")), ("name", name()), ("slug", slug()), ("description", description()),
-            ("version", integer), ("created_at", time()), ("updated_at", time()),
-        ])),
-        ("AuditEvent", object(&[
-            ("id", id("evt")), ("org_id", id("org")), ("workspace_id", optional(id("ws"))),
-            ("actor_id", optional(id("user"))), ("action", text.clone()),
-            ("target", object(&[("type", text.clone()), ("id", text.clone())])),
-            ("detail", json!({ "type": "object" })), ("request_id", text), ("created_at", time()),
-        ])),
+        (
+            "Project",
+            object(&[
+                ("id", id("prj")),
+                ("workspace_id", id("ws")),
+                ("name", name()),
+                ("slug", slug()),
+                ("description", description()),
+                ("version", integer),
+                ("created_at", time()),
+                ("updated_at", time()),
+            ]),
+        ),
+        (
+            "AuditEvent",
+            object(&[
+                ("id", id("evt")),
+                ("org_id", id("org")),
+                ("workspace_id", optional(id("ws"))),
+                ("actor_id", optional(id("user"))),
+                ("action", text.clone()),
+                ("target", object(&[("type", text.clone()), ("id", text.clone())])),
+                ("detail", json!({ "type": "object" })),
+                ("request_id", text),
+                ("created_at", time()),
+            ]),
+        ),
     ]
 }
 
 fn problem() -> Value {
     let error = object(&[("pointer", json!({ "type": "string" })), ("detail", json!({ "type": "string" }))]);
     let mut problem = object(&[
-        ("type", json!({ "type": "string", "format": "uri" })), ("title", json!({ "type": "string" })),
-        ("status", json!({ "type": "integer" })), ("detail", json!({ "type": "string" })),
-        ("code", json!({ "type": "string" })), ("request_id", json!({ "type": "string" })),
+        ("type", json!({ "type": "string", "format": "uri" })),
+        ("title", json!({ "type": "string" })),
+        ("status", json!({ "type": "integer" })),
+        ("detail", json!({ "type": "string" })),
+        ("code", json!({ "type": "string" })),
+        ("request_id", json!({ "type": "string" })),
     ]);
     if let Some(properties) = problem.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("errors".into(), json!({ "type": "array", "items": error }));
@@ -154,51 +205,91 @@ fn bodies() -> Vec<(&'static str, Value)> {
         ("OrgUpdate", body(&[], &[("name", nullable(name()))])),
         ("OrgPlan", body(&["plan"], &[("plan", one_of(&PLANS))])),
         ("OrgMemberPut", body(&["role"], &[("role", one_of(&ORG_ROLES))])),
-        ("InvitationCreate", body(&["email", "role"], &[
-            ("email", json!({ "type": "string", "maxLength": 254, "pattern": "^[^@\\s]+@[^@\\s]+$" })),
-            ("role", one_of(&ORG_ROLES)),
-            ("workspace_id", nullable(id("ws"))),
-            ("workspace_role", nullable(one_of(&WORKSPACE_ROLES))),
-            ("expires_in_hours", nullable(json!({ "type": "integer", "minimum": 1, "maximum": 720 }))),
-        ])),
+        (
+            "InvitationCreate",
+            body(
+                &["email", "role"],
+                &[
+                    ("email", json!({ "type": "string", "maxLength": 254, "pattern": "^[^@\\s]+@[^@\\s]+$" })),
+                    ("role", one_of(&ORG_ROLES)),
+                    ("workspace_id", nullable(id("ws"))),
+                    ("workspace_role", nullable(one_of(&WORKSPACE_ROLES))),
+                    ("expires_in_hours", nullable(json!({ "type": "integer", "minimum": 1, "maximum": 720 }))),
+                ],
+            ),
+        ),
         ("InvitationAccept", body(&["token"], &[("token", json!({ "type": "string" }))])),
         ("WorkspaceCreate", body(&["name"], &[("name", name()), ("slug", nullable(slug()))])),
         ("WorkspaceUpdate", body(&[], &[("name", nullable(name())), ("slug", nullable(slug()))])),
         ("WorkspaceMemberPut", body(&["role"], &[("role", one_of(&WORKSPACE_ROLES))])),
-        ("ProjectCreate", body(&["name"], &[("name", name()), ("slug", nullable(slug())), ("description", description())])),
-        ("ProjectUpdate", body(&[], &[
-            ("name", nullable(name())), ("slug", nullable(slug())), ("description", nullable(description())),
-        ])),
+        (
+            "ProjectCreate",
+            body(&["name"], &[("name", name()), ("slug", nullable(slug())), ("description", description())]),
+        ),
+        (
+            "ProjectUpdate",
+            body(
+                &[],
+                &[("name", nullable(name())), ("slug", nullable(slug())), ("description", nullable(description()))],
+            ),
+        ),
     ]
 }
 
 fn sync() -> Vec<(&'static str, Value)> {
     let (text, integer) = (json!({ "type": "string" }), json!({ "type": "integer" }));
     let scope = body(&["type", "id"], &[("type", text.clone()), ("id", text.clone())]);
-    let mutation = body(&["id", "scope", "entity", "op"], &[
-        ("id", json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_i64 })),
-        ("scope", scope.clone()),
-        ("entity", scope.clone()),
-        ("op", one_of(&["upsert", "delete"])),
-        ("base_version", json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 })),
-        ("clock", json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_i64 } })),
-        ("value", json!({ "type": "object" })),
-    ]);
+    let mutation = body(
+        &["id", "scope", "entity", "op"],
+        &[
+            ("id", json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_i64 })),
+            ("scope", scope.clone()),
+            ("entity", scope.clone()),
+            ("op", one_of(&["upsert", "delete"])),
+            (
+                "base_version",
+                json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 }),
+            ),
+            (
+                "clock",
+                json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_i64 } }),
+            ),
+            ("value", json!({ "type": "object" })),
+        ],
+    );
     let outcomes = ["applied", "duplicate", "rejected", "stale", "retry"];
     let result = object(&[("id", integer.clone()), ("outcome", one_of(&outcomes))]);
-    let position = object(&[("type", text.clone()), ("id", text.clone()), ("generation", integer.clone()), ("epoch", integer.clone())]);
+    let position = object(&[
+        ("type", text.clone()),
+        ("id", text.clone()),
+        ("generation", integer.clone()),
+        ("epoch", integer.clone()),
+    ]);
     let message = object(&[("type", text.clone()), ("key", text.clone()), ("headers", json!({ "type": "object" }))]);
     vec![
-        ("Push", body(&["client_id", "mutations"], &[
-            ("client_id", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })),
-            ("session_id", json!({ "anyOf": [id("ses"), { "type": "null" }] })),
-            ("acked_mutation_id", json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 })),
-            ("mutations", json!({ "type": "array", "maxItems": 500, "items": mutation })),
-        ])),
-        ("PushResult", object(&[
-            ("results", json!({ "type": "array", "items": result })), ("last_mutation_id", integer),
-            ("scopes", json!({ "type": "array", "items": position })),
-        ])),
+        (
+            "Push",
+            body(
+                &["client_id", "mutations"],
+                &[
+                    ("client_id", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })),
+                    ("session_id", json!({ "anyOf": [id("ses"), { "type": "null" }] })),
+                    (
+                        "acked_mutation_id",
+                        json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 }),
+                    ),
+                    ("mutations", json!({ "type": "array", "maxItems": 500, "items": mutation })),
+                ],
+            ),
+        ),
+        (
+            "PushResult",
+            object(&[
+                ("results", json!({ "type": "array", "items": result })),
+                ("last_mutation_id", integer),
+                ("scopes", json!({ "type": "array", "items": position })),
+            ]),
+        ),
         ("Messages", json!({ "type": "array", "items": message })),
         ("Peer", object(&[("client_id", text.clone()), ("user_id", id("user")), ("seen_at", time())])),
     ]

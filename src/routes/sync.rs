@@ -17,13 +17,15 @@ const CHUNK_BYTES: u32 = 1024 * 1024;
 
 /// Push mutations of documents.
 ///
-/// 1. The call's own faults refuse all of it. 2. Each mutation is checked; one that can never be applied is recorded as
-/// rejected. 3. Postgres applies all or, where a base is stale, none. One round trip.
+/// 1. The call's own faults refuse all of it.
+/// 2. Each mutation is checked; one that can never be applied is recorded as rejected.
+/// 3. Postgres applies all or, where a base is stale, none, in one round trip.
 pub(super) async fn push(call: &Call<'_>) -> Outcome<Answer> {
     let access = call.workspace()?;
     let push: Push<'_> = json::parse_borrowed(&call.body)?;
     let client = check_call(&push)?;
-    let checked = push.mutations.iter().map(|mutation| Checked::new(call, mutation, &client)).collect::<Outcome<Vec<_>>>()?;
+    let checked =
+        push.mutations.iter().map(|mutation| Checked::new(call, mutation, &client)).collect::<Outcome<Vec<_>>>()?;
     let mutations: Vec<_> = checked.iter().map(Checked::row).collect();
     let pushed = PushCall {
         workspace: access.workspace,
@@ -77,10 +79,7 @@ impl<'a> Checked<'a> {
 }
 
 /// A user's own scope is his alone, whatever roles others have.
-fn foreign_user_scope(
-    call: &Call<'_>,
-    mutation: &Mutation<'_>,
-) -> Outcome<Option<(&'static str, Cow<'static, str>)>> {
+fn foreign_user_scope(call: &Call<'_>, mutation: &Mutation<'_>) -> Outcome<Option<(&'static str, Cow<'static, str>)>> {
     let own = call.principal()?.user.to_string();
     let foreign = mutation.scope.scope_type == ScopeType::User.as_str() && mutation.scope.id != own;
     Ok(foreign.then_some(("unknown-scope", Cow::Borrowed("There is no such scope."))))

@@ -74,5 +74,5 @@ pub(super) async fn delete(call: &Call<'_>) -> Outcome<Answer> {
     let gone = workspace::delete(&call.session()?, &call.write(None)?, workspace).await?;
     call.tell(Notice::Narrowed(Subject::Workspace(workspace), news(&gone, true)));
     call.tell(Notice::Closed(workspace));
-    written::gone(&gone)
+    Ok(written::gone(&gone))
 }

@@ -24,8 +24,8 @@ pub(super) fn changed<T: Serialize>(written: &Written<T>, version: i64) -> Outco
 }
 
 /// 204.
-pub(super) fn gone<T>(written: &Written<T>) -> Outcome<Answer> {
-    Ok(marked(Answer::no_content(), written))
+pub(super) fn gone<T>(written: &Written<T>) -> Answer {
+    marked(Answer::no_content(), written)
 }
 
 /// The revision to send back in `x-drey-revision` to read one's own write, and the mark of a replay.
@@ -33,4 +33,3 @@ pub(super) fn marked<T>(answer: Answer, written: &Written<T>) -> Answer {
     let answer = answer.with("x-drey-revision", written.revision.to_string());
     if written.replayed { answer.with("idempotent-replayed", "true") } else { answer }
 }
-

@@ -72,6 +72,7 @@ async fn a_response_carries_status_headers_and_body() {
 
 #[wasm_bindgen_test]
 fn a_header_that_the_runtime_refuses_is_an_error_and_no_panic() {
-    let refused: Result<web_sys::Response, JsValue> = write(200, &[("a name with spaces".to_owned(), String::new())], None);
+    let refused: Result<web_sys::Response, JsValue> =
+        write(200, &[("a name with spaces".to_owned(), String::new())], None);
     assert!(refused.is_err());
 }

@@ -61,6 +61,9 @@ async fn a_column_of_another_type_is_a_fault_that_names_it() {
 #[wasm_bindgen_test]
 async fn an_answer_that_is_not_neons_is_a_fault_and_no_panic() {
     for body in ["", "null", "{}", "{\"results\":[]}", "<html>"] {
-        assert!(matches!(me(200, body).await, Err(StoreError::Fault { .. } | StoreError::Unavailable { .. })), "{body}");
+        assert!(
+            matches!(me(200, body).await, Err(StoreError::Fault { .. } | StoreError::Unavailable { .. })),
+            "{body}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The buckets of a gate: in memory, with their marks stored ahead in the object's SQLite.
+//! The buckets of a gate: in memory, with their marks stored ahead in the object's `SQLite`.
 //!
 //! A reply waits behind the output gate until the rows it rests on are stored
 //! (<https://developers.cloudflare.com/durable-objects/reference/in-memory-state/>), so a restart admits at most what
@@ -119,7 +119,7 @@ impl Meter {
     fn sweep(&self, now_ms: u64) -> worker::Result<()> {
         let charges = self.charges.get().wrapping_add(1).max(1);
         self.charges.set(charges);
-        if charges % SWEEP_EVERY != 0 {
+        if !charges.is_multiple_of(SWEEP_EVERY) {
             return Ok(());
         }
         self.buckets.borrow_mut().retain(|_, bucket| !bucket.is_idle(now_ms));
