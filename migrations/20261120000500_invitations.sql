@@ -14,6 +14,8 @@ create table invitation (
   accepted_by      uuid,
   -- The request that accepted it: the same request again is the Worker's retry of a lost commit.
   accepted_request text,
+  -- The idempotency key it was accepted with, if any: the same key again is answered as the first time.
+  accepted_key     text,
   created_by       uuid        not null,
   created_at       timestamptz not null default now(),
   constraint invitation_pkey primary key (org_id, invitation_id),

@@ -88,7 +88,7 @@ create type invitation_accepted as (
 -- Makes the caller a member of the inviting organisation, and of the workspace the invitation names. Who is a
 -- member already keeps the higher role. SECURITY DEFINER, because the caller has no tenant yet: it finds nothing
 -- but the row with exactly this digest.
-create function invitation_accept(p_request text, p_digest bytea) returns invitation_accepted
+create function invitation_accept(p_request text, p_key text, p_digest bytea) returns invitation_accepted
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
   i invitation;
@@ -116,9 +116,10 @@ begin
   end if;
   select m.role into former from org_member m where m.org_id = o.org_id and m.user_id = app_user();
   if i.accepted_at is not null then
-    if (i.accepted_by, i.accepted_request) = (app_user(), p_request) and former is not null then
-      return row(false, o.revision, o.authz_epoch, o.org_id, o.name, o.plan, o.region, former, o.version, o.created_at,
-                 o.updated_at, i.workspace_id)::invitation_accepted;
+    -- The same request again is our own retry of a lost answer; the same key again is the caller's.
+    if i.accepted_by = app_user() and former is not null and (i.accepted_request = p_request or i.accepted_key = p_key) then
+      return row(i.accepted_request <> p_request, o.revision, o.authz_epoch, o.org_id, o.name, o.plan, o.region, former,
+                 o.version, o.created_at, o.updated_at, i.workspace_id)::invitation_accepted;
     end if;
     perform refuse('DR409', 'invitation-used', 'The invitation has been accepted before.');
   end if;
@@ -138,7 +139,7 @@ begin
   if i.workspace_id is not null then
     perform invitation_enter_workspace(p_request, w, i.workspace_role);
   end if;
-  update invitation set accepted_at = now(), accepted_by = app_user(), accepted_request = p_request
+  update invitation set accepted_at = now(), accepted_by = app_user(), accepted_request = p_request, accepted_key = p_key
   where org_id = o.org_id and invitation_id = i.invitation_id;
   perform audit(p_request, 'invitation.accepted', o.org_id, i.workspace_id, 'invitation', i.invitation_id);
   bumped := bump_org(o.org_id, false);

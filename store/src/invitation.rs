@@ -185,13 +185,15 @@ pub async fn revoke(s: &Session<'_>, write: &Write<'_>, org: OrgId, invitation: 
 pub(crate) const ACCEPT: Statement = Statement {
     name: "invitation.accept",
     sql: "select replayed, revision, authz_epoch, org_id, name, plan, region, role, version, created_at, updated_at, workspace_id \
-          from invitation_accept($1::text, $2::bytea)",
+          from invitation_accept($1::text, $2::text, $3::bytea)",
     hot: false,
 };
 
-/// Makes the caller a member. Repeating it with the same request id is harmless: the function knows its own first run.
+/// Makes the caller a member. Repeating it with the same request id or key is harmless: the function knows its own first
+/// run. The token is the whole body, so a key cannot come with another payload.
 pub async fn accept(s: &Session<'_>, write: &Write<'_>, token_digest: [u8; 32]) -> Result<Written<Accepted>> {
-    let call = ACCEPT.with([text(write.request), bytes(&token_digest)]);
+    let key = write.idempotency.and_then(|key| text(key.key));
+    let call = ACCEPT.with([text(write.request), key, bytes(&token_digest)]);
     run(s, call, Effect::Idempotent, |row| {
         Ok(Accepted { org: Org::read(row, 3)?, workspace_id: row.opt_uuid(11)?.map(WorkspaceId::from_uuid) })
     })
