@@ -1,7 +1,18 @@
 /** Many at once: what must happen once happens once, what must be ordered is ordered. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { atOnce, call, expectStatus, home, member, type OwnedWorkspace, trace, type User } from "./actors.ts";
+import {
+  atOnce,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  type OwnedWorkspace,
+  trace,
+  type User,
+} from "./actors.ts";
+import { holdWorkspace } from "./database.ts";
 import { neonCounters } from "./neighbours.ts";
 import { catchUp, type Device, device, mutation, push, workspaceScope } from "./pushes.ts";
 import type { Page, Project, PushResult } from "./shapes.ts";
@@ -31,6 +42,24 @@ test("50 parallel posts with one key create one thing", async () => {
   expect(later.text).toBe(created[0]?.text);
   const list = await call<Page<Project>>(place.owner, "GET", `/v1/workspaces/${place.id}/projects`);
   expect(list.body.data).toEqual([later.body]);
+});
+
+test("a key whose first request is under way is 409 with Retry-After, and replays once that is done", async () => {
+  const place = await home();
+  const headers = { "idempotency-key": randomUUID() };
+  const create = () =>
+    call<Project>(place.owner, "POST", `/v1/workspaces/${place.id}/projects`, { name: "One" }, headers);
+  const held = await holdWorkspace(place.id);
+  const first = create();
+  await poll("the first to wait", async () => (await held.waiting()) === 1);
+  const second = await create();
+  expect(expectProblem(second, 409, "idempotency-in-flight").retry_after).toBe(1);
+  expect(second.headers.get("retry-after")).toBe("1");
+  await held.release();
+  const made = expectStatus(await first, 201);
+  const replay = expectStatus(await create(), 201);
+  expect(replay.body).toEqual(made.body);
+  expect(replay.headers.get("idempotent-replayed")).toBe("true");
 });
 
 test("50 parallel creates with one slug make one thing", async () => {

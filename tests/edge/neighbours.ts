@@ -1,5 +1,5 @@
 /**
- * What a test asks of the stand-ins beside the Worker: query counters and faults of Neon.
+ * What a test asks of the stand-ins beside the Worker: query counters of Neon, faults of Neon and Redis.
  *
  * In scope: the plain HTTP of their admin faces. Out of scope: starting them (world.ts).
  */
@@ -24,9 +24,19 @@ export interface Fault {
   match: string;
 }
 
-/** Arms one fault; `fired` says how often it has happened. */
-export async function neonFault(fault: Fault): Promise<{ fired(): Promise<number> }> {
-  const faults = `${world().neonAdmin}/faults`;
+export type RedisFault = Omit<Fault, "kind"> & { kind: "latency" | "status500" | "garbage" | "drop" };
+
+/** Arms one fault of Neon; `fired` says how often it has happened. */
+export function neonFault(fault: Fault): Promise<{ fired(): Promise<number> }> {
+  return arm(`${world().neonAdmin}/faults`, fault);
+}
+
+/** Arms one fault of Redis; `match` is a piece of the command's JSON. */
+export function redisFault(fault: RedisFault): Promise<{ fired(): Promise<number> }> {
+  return arm(`${world().redisAdmin}/faults`, fault);
+}
+
+async function arm(faults: string, fault: Fault | RedisFault): Promise<{ fired(): Promise<number> }> {
   const response = await fetch(faults, {
     method: "POST",
     headers: { "content-type": "application/json" },

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, type OwnedWorkspace, trace } from "./actors.ts";
-import { neonFault } from "./neighbours.ts";
+import { neonFault, redisFault } from "./neighbours.ts";
 import { catchUp, device, mutation, push, workspaceScope } from "./pushes.ts";
 import type { AuditEvent, Page, Project } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -81,6 +81,23 @@ test("Postgres that is too slow is 503 within the request's deadline", async () 
   expect(answer.headers.get("retry-after")).toMatch(/^\d+$/);
   expect(Date.now() - since).toBeLessThan(DEADLINE_MS + 1_500);
 });
+
+test.each(["status500", "garbage", "drop", "latency"] as const)(
+  "a second cache that answers with %s costs nobody an answer",
+  async (kind) => {
+    const place = await home();
+    const fault = await redisFault({ kind, match: place.id, times: 1_000, latency_ms: 20_000 });
+    const path = `/v1/workspaces/${place.id}/projects`;
+    expectStatus(await call(place.owner, "GET", path), 200);
+    const made = expectStatus(await createProject(place, "Uncached"), 201);
+    const headers = { "x-drey-revision": String(made.headers.get("x-drey-revision")) };
+    const since = Date.now();
+    const list = await call<Page<Project>>(place.owner, "GET", path, undefined, headers);
+    expect(expectStatus(list, 200).body.data.map((one) => one.id)).toEqual([made.body.id]);
+    expect(Date.now() - since).toBeLessThan(3_000);
+    expect(await fault.fired()).toBeGreaterThan(0);
+  },
+);
 
 test("a slow Postgres of one tenant does not slow another down", async () => {
   const [slow, other] = [await home(), await home()];

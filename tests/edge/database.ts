@@ -1,0 +1,48 @@
+/**
+ * The database behind the Worker, as superuser: for what only it can show or arrange.
+ *
+ * In scope: one statement, a row held locked, TypeIDs as uuids. Out of scope: what the statements mean.
+ */
+import pg from "pg";
+import { world } from "./world.ts";
+
+/** The rows of one statement, on a connection of its own. */
+export async function sql<Row extends pg.QueryResultRow>(
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: world().databaseUrl });
+  await client.connect();
+  return (await client.query<Row>(text, values).finally(() => client.end())).rows;
+}
+
+/** Holds the row of a workspace locked, so that whoever wants to write waits; `release` lets go. */
+export async function holdWorkspace(
+  id: string,
+): Promise<{ waiting(): Promise<number>; release(): Promise<void> }> {
+  const client = new pg.Client({ connectionString: world().databaseUrl });
+  await client.connect();
+  await client.query("begin");
+  await client.query("select from workspace where workspace_id = $1 for update", [uuidOf(id)]);
+  const waiting = async () => {
+    const text =
+      "select count(*)::int as n from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))";
+    return Number((await client.query(text)).rows[0]?.n);
+  };
+  const release = async () => {
+    await client.query("rollback");
+    await client.end();
+  };
+  return { waiting, release };
+}
+
+/** The uuid that a TypeID writes in base32. */
+export function uuidOf(typeId: string): string {
+  const digits = typeId.slice(typeId.indexOf("_") + 1);
+  let number = 0n;
+  for (const digit of digits) number = number * 32n + BigInt(BASE32.indexOf(digit));
+  const hex = number.toString(16).padStart(32, "0");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+const BASE32 = "0123456789abcdefghjkmnpqrstvwxyz";
