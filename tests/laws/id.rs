@@ -62,7 +62,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_canonical_text_is_read(text in "(ws_|WS_|org_|ws-|ws)[0-9a-zA-Z_]{24,28}") {
+    fn only_the_canonical_text_is_read(text in "ws_[0-9a-hjkmnp-tv-z]{26}|(ws_|WS_|org_|ws-|ws)[0-9a-zA-Z_]{24,28}") {
         if let Ok(id) = WorkspaceId::parse(&text) {
             prop_assert_eq!(id.to_string(), text);
         }

@@ -20,7 +20,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_canonical_text_is_read(text in "[-+]?[0-9a-f]{0,20}_?[0-9]{14,18}|.{0,30}") {
+    fn only_the_canonical_text_is_read(text in "0{0,2}[0-9]{1,5}_[0-9]{16}|[-+]?[0-9a-f]{0,20}_?[0-9]{14,18}|.{0,30}") {
         if let Ok(ReadFrom::At(offset)) = ReadFrom::parse(&text) {
             prop_assert_eq!(offset.to_string(), text);
         }

@@ -169,6 +169,10 @@ proptest! {
             let held = room.peer(socket).map(|peer| peer.clock);
             prop_assert_eq!(held, newest.map(|(clock, _)| clock));
         }
+        // The same clock again, with another state: a client that repeats itself changes nothing.
+        if let Some((clock, state)) = newest {
+            room.frame(socket, &update(clock, state.map_or(Some(1), |at| Some(at ^ 1))), 1);
+        }
         let state = newest.and_then(|(_, state)| state).map(|at| format!("{{\"at\":{at}}}"));
         prop_assert_eq!(room.peer(socket).and_then(|peer| peer.state.clone()), state);
     }
