@@ -1,9 +1,10 @@
 /** Bodies that are refused, and why; the same rules hold on every route that reads one. */
 import { request } from "node:http";
 import { expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, type User, user } from "./actors.ts";
+import { call, expectProblem, expectStatus, home, project, type User, user } from "./actors.ts";
 import { device, mutation, workspaceScope } from "./pushes.ts";
 import type { Org, Problem, PushResult } from "./shapes.ts";
+import { fill, rows, spec } from "./spec.ts";
 
 const MIB = 1024 * 1024;
 
@@ -46,6 +47,26 @@ test.each(["null", "[]", '["Acme"]', '["Acme",null]', '"text"', "7", "{}", '{"na
     expectProblem(await call(await user(), "POST", "/v1/orgs", body), 400, "invalid-body");
   },
 );
+
+test("every route that reads a body refuses what is no JSON object, another type, and too much", async () => {
+  const place = await home();
+  const ids = { org: place.org_id, ws: place.id, user: place.owner.id, project: (await project(place)).id };
+  const reading = rows(await spec()).filter((row) => row.operation.requestBody);
+  expect(reading.length).toBeGreaterThanOrEqual(11);
+  const wrong: unknown[] = [];
+  for (const row of reading) {
+    const path = fill(row.path, ids);
+    const seen = [
+      await call(place.owner, row.method, path, "{,"),
+      await call(place.owner, row.method, path, "[]"),
+      await call(place.owner, row.method, path, "{}", { "content-type": "text/plain" }),
+      await call(place.owner, row.method, path, " ".repeat(MIB + 1)),
+    ].map((answer) => answer.body.code);
+    const expected = ["malformed-json", "invalid-body", "unsupported-media-type", "payload-too-large"];
+    if (seen.join() !== expected.join()) wrong.push([row.method, row.path, seen]);
+  }
+  expect(wrong).toEqual([]);
+});
 
 test("an unknown field is named, on every route that reads a body", async () => {
   const place = await home();

@@ -1,12 +1,24 @@
 /** `/openapi.json`: valid OpenAPI 3.1, and the same list of routes that the router has. */
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectProblem, expectStatus, nowhere } from "./actors.ts";
+import { call, expectProblem, expectStatus, home, nowhere } from "./actors.ts";
 import { fill, isGuarded, type Row, rows, type Spec, spec } from "./spec.ts";
 
 import { type OwnCell, world } from "./world.ts";
 
 const ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+const LIMIT_HEADERS = [
+  "retry-after",
+  "ratelimit",
+  "ratelimit-policy",
+  "x-ratelimit-limit",
+  "x-ratelimit-remaining",
+  "x-ratelimit-reset",
+  "x-rate-limit-limit",
+  "x-rate-limit-remaining",
+  "x-rate-limit-reset",
+];
 
 const ANY_IDS = {
   org: nowhere("org"),
@@ -63,6 +75,27 @@ test("every other method of a path is 405, and Allow lists exactly the path's ow
     }
   }
   expect(wrong).toEqual([]);
+});
+
+test("every operation but the probe is refused over its limit, with the headers of the limit", async () => {
+  const place = await home();
+  const tiers = ["strict", "standard", "relaxed"].map((tier) => [tier, { base: 1, burst: 1, block_ms: 0 }]);
+  // Without a credential: one call each of the two public routes, and the first sight of the owner's token.
+  const anonymous = { base: 3, window_ms: 600_000 };
+  const limits = { anonymous, ...Object.fromEntries(tiers) };
+  await using narrow = await world().restart({ LIMITS: JSON.stringify(limits) });
+  const document = await spec();
+  const ids = { ...ANY_IDS, org: place.org_id, ws: place.id, scope_id: place.id };
+  // What is charged is charged before a body is read: an empty one changes nothing.
+  const act = (row: Row) => call(place.owner, row.method, `${narrow.api}${fill(row.path, ids)}`);
+  for (const row of rows(document).filter((one) => one.method !== "DELETE")) await act(row);
+  const open: string[] = [];
+  for (const row of rows(document)) {
+    const answer = await act(row);
+    const complete = LIMIT_HEADERS.every((name) => answer.headers.has(name));
+    if (answer.status !== 429 || !complete) open.push(`${row.method} ${row.path} ${answer.status}`);
+  }
+  expect(open).toEqual(["GET /healthz 200"]);
 });
 
 test("405 is a problem document", async () => {

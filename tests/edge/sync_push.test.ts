@@ -205,6 +205,10 @@ test("a body of wrong shape is refused and the client's number stays free", asyn
     { client_id: one.clientId, mutations: [{ ...good, op: undefined }] },
     { client_id: one.clientId, mutations: [{ ...good, scope: { ...good.scope, extra: 1 } }] },
     { client_id: one.clientId, mutations: [{ ...good, id: 0 }] },
+    { client_id: one.clientId, mutations: [{ ...good, scope: Object.values(good.scope) }] },
+    { client_id: one.clientId, mutations: [{ ...good, entity: Object.values(good.entity) }] },
+    { client_id: one.clientId, mutations: [[1, good.scope, good.entity, "delete", null, {}, null]] },
+    [one.clientId, null, null, [good]],
     { client_id: one.clientId, mutations: [{ ...good, extra: 1 }] },
   ]) {
     const answer = await call(place.owner, "POST", path, body);
