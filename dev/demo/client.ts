@@ -56,7 +56,9 @@ export async function send(
     request.headers = { ...request.headers, "content-type": "application/json" };
     request.body = typeof body === "string" ? body : JSON.stringify(body);
   }
-  const answer = await fetch(`${who.addresses.api}${path}`, request);
+  const answer = await fetch(`${who.addresses.api}${path}`, request).catch((error: Error) => {
+    throw new Error(`${method} ${path} got no answer from ${who.addresses.api}: ${error.cause ?? error}`);
+  });
   const text = await answer.text();
   return { status: answer.status, headers: answer.headers, text, json: parse(text) };
 }
