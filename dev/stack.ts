@@ -35,6 +35,8 @@ export interface StackOptions {
   /** Replace what the stack would set. */
   vars: Record<string, string>;
   progress: (step: string) => void;
+  /** Keep the Worker's lines out of the terminal: they go to `.drey/worker.log`. */
+  quiet?: boolean;
   /** Aborted when the start is no longer wanted. */
   cancelled: AbortSignal;
 }
@@ -79,7 +81,7 @@ async function start(
   cancelled.throwIfAborted();
   progress("starting the Worker (wrangler dev)");
   const port = options.port || (await freePort());
-  const wrangler = await startWrangler(port, { ...services.vars, ...options.vars });
+  const wrangler = await startWrangler(port, { ...services.vars, ...options.vars }, options.quiet ?? false);
   undo.push(() => wrangler.stop());
   const addresses = addressesOf(services, wrangler);
   writeFileSync(ADDRESSES, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 });

@@ -2,7 +2,7 @@
  * `wrangler dev` as a child: the real command on the real `wrangler.toml`, with the variables of the local stack.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { delay } from "./faults.ts";
 import { program, ROOT, STATE } from "./paths.ts";
@@ -19,10 +19,18 @@ export interface Wrangler {
 /** A cold start compiles the WebAssembly; the build itself is done before. */
 const READY_DEADLINE_MS = 120_000;
 
-export async function startWrangler(port: number, vars: Record<string, string>): Promise<Wrangler> {
+/** Where the Worker's lines go when the terminal belongs to somebody else. */
+export const WORKER_LOG = join(STATE, "worker.log");
+
+export async function startWrangler(
+  port: number,
+  vars: Record<string, string>,
+  quiet: boolean,
+): Promise<Wrangler> {
+  const output = quiet ? openSync(WORKER_LOG, "w") : "inherit";
   const child = spawn(program("wrangler"), await argumentsFor(port, vars), {
     cwd: ROOT,
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", output, output],
     env: { ...process.env, ...ENVIRONMENT },
     // Its own process group: it is stopped whole, workerd included, and not by the terminal's Ctrl-C.
     detached: true,
@@ -66,7 +74,8 @@ async function ready(child: ChildProcess, api: string): Promise<void> {
   while (!(await answers(`${api}/healthz`))) {
     const late = Date.now() > deadline;
     if (late) await stopChild(child, "SIGTERM");
-    if (late || hasEnded(child)) throw new Error("wrangler dev did not start; its output above says why");
+    if (late || hasEnded(child))
+      throw new Error(`wrangler dev did not start; its output says why (above, or in ${WORKER_LOG})`);
     await delay(50);
   }
 }

@@ -18,6 +18,7 @@ use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_k
 use crate::call::Access;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
+use crate::respond::Facts;
 use crate::routes::{Limit, Who};
 
 pub use credential::Verified;
@@ -47,7 +48,8 @@ pub struct Admitted {
 }
 
 /// Admits a request by its row's policy, or says why not.
-pub async fn admit(request: &Request<'_>) -> Outcome<Admitted> {
+/// What is learned on the way is noted in `facts`, so that a refusal is logged with its caller and tenant.
+pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted> {
     let (tier, cost) = match request.route.policy.limit {
         Limit::Free => return Ok(Admitted { access: Access::Public, grant: None }),
         Limit::Tier(tier, cost) => (tier, cost),
@@ -57,6 +59,9 @@ pub async fn admit(request: &Request<'_>) -> Outcome<Admitted> {
         return Ok(Admitted { access: Access::Public, grant });
     }
     let principal = credential::verify(request).await?;
+    facts.actor = Some(principal.user);
+    facts.tenant =
+        request.parameters.first().filter(|_| request.route.policy.who != Who::User).map(|(_, id)| id.clone());
     match request.route.policy.who {
         Who::Public | Who::User => by_user(request, principal, tier, cost).await,
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,

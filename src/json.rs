@@ -1,5 +1,6 @@
 //! JSON bodies: strict, with errors that name the place.
 
+use drey_core::object::Object;
 use drey_core::refusal::{Code, Refusal};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,25 +15,13 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Outcome<T> {
 
 /// As [`parse`], for documents that borrow from the body.
 pub fn parse_borrowed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Outcome<T> {
-    if first_byte(body).is_some_and(|byte| byte == b'[') {
-        // serde reads a list as the members of an object in order; no schema of this API says so.
-        return Err(located(
-            Code::InvalidBody,
-            "The body is a list where an object is meant.".to_owned(),
-            String::new(),
-        ));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let document = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(document) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let pointer = pointer(error.path());
         problem(&error.into_inner(), pointer)
     })?;
     deserializer.end().map_err(|error| problem(&error, String::new()))?;
     Ok(document)
-}
-
-fn first_byte(body: &[u8]) -> Option<u8> {
-    body.iter().copied().find(|byte| !byte.is_ascii_whitespace())
 }
 
 /// RFC 6901: `~` and `/` inside a name are escaped.

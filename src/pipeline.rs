@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use drey_core::lease::Grant;
 use drey_core::refusal::Code;
 use wasm_bindgen::JsValue;
 use worker::Env;
@@ -62,8 +61,8 @@ async fn serve(
         query: Query::parse(&head.query),
         trace: context.trace.to_string(),
     };
-    let admitted = admission::admit(&request).await?;
-    facts.admitted(&admitted.access, admitted.grant.as_ref());
+    let admitted = admission::admit(&request, facts).await?;
+    facts.limits = admitted.grant.as_ref().map(|grant| grant.view.clone());
     let key = cache::key(&request, &admitted.access);
     if let Some((stored, status)) = cache::find(app, key.as_ref()).await {
         facts.cache = Some(status);
@@ -111,22 +110,4 @@ async fn body(request: &Request<'_>) -> Outcome<Vec<u8>> {
 fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
-}
-
-impl Facts {
-    fn admitted(&mut self, access: &Access, grant: Option<&Grant>) {
-        self.limits = grant.map(|grant| grant.view.clone());
-        match access {
-            Access::Public => {}
-            Access::User(principal) => self.actor = Some(principal.user),
-            Access::Org(principal, org, ..) => {
-                self.actor = Some(principal.user);
-                self.tenant = Some(org.to_string());
-            }
-            Access::Workspace(principal, access, _) => {
-                self.actor = Some(principal.user);
-                self.tenant = Some(access.workspace.to_string());
-            }
-        }
-    }
 }

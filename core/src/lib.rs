@@ -28,6 +28,7 @@ pub mod cursor;
 pub mod etag;
 pub mod idempotency;
 pub mod jwt;
+pub mod object;
 pub mod retry;
 pub mod trace;
 

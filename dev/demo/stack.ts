@@ -20,7 +20,7 @@ export async function findOrStart(progress: (step: string) => void, cancelled: A
   const running = (await findRunning()) ?? (await waitForRunning(progress, cancelled));
   if (running) return { addresses: running, own: false, stop: async () => {} };
   const vars = { LOG_FORMAT: "json", ...limitScale() };
-  const stack = await startStack({ port: 0, vars, progress, cancelled });
+  const stack = await startStack({ port: 0, vars, quiet: true, progress, cancelled });
   return { addresses: stack.addresses, own: true, stop: () => stack.stop() };
 }
 

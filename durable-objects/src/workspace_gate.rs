@@ -40,7 +40,7 @@ pub enum Subject {
     Org(OrgId),
     /// A person's, for what he does outside of any tenant.
     User(UserId),
-    /// One of [`ANONYMOUS_GATES`], by address.
+    /// One of the 64, by address.
     Anonymous(u8),
 }
 

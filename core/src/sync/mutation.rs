@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::value::check_value;
 use super::{ClientId, EntityKey, ScopeRef};
+use crate::object::object;
 
 /// The most clients a vector clock may name.
 const MAX_CLOCK: usize = 256;
@@ -56,10 +57,10 @@ pub struct Mutation<'a> {
     /// Its number in the client's queue; consecutive, from 1.
     pub id: i64,
     /// Where it applies.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub scope: ScopeText<'a>,
     /// To what it applies.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub entity: EntityText<'a>,
     /// `upsert` or `delete`.
     #[serde(borrow)]

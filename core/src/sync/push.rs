@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{ClientId, Mutation};
 use crate::id::SessionId;
+use crate::object::objects;
 use crate::refusal::{Code, Refusal};
 
 /// The most mutations of one call.
@@ -30,7 +31,7 @@ pub struct Push<'a> {
     #[serde(default)]
     pub acked_mutation_id: Option<i64>,
     /// In the order of their ids.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "objects")]
     pub mutations: Vec<Mutation<'a>>,
 }
 

@@ -1,0 +1,113 @@
+/**
+ * `npm run fuzz`: schemathesis against a stack of its own, over every operation of `/openapi.json`, as the owner of a
+ * tenant. Fails on any answer that is a 5xx, not documented, or not of its documented shape, and when 5 % or more are 429.
+ *
+ * schemathesis is Python's: it is installed into `.tools/python` at a pinned version.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "./command.ts";
+import { tenant } from "./fuzz/tenant.ts";
+import { ROOT } from "./paths.ts";
+import { startStack } from "./stack.ts";
+import { WORKER_LOG } from "./wrangler.ts";
+
+const SCHEMATHESIS = "schemathesis==4.32.5";
+const PYTHON = join(ROOT, ".tools", "python");
+/** High enough that a limit never answers what a handler should. */
+const SCALE = "100000";
+const CHECKS = [
+  "not_a_server_error",
+  "status_code_conformance",
+  "content_type_conformance",
+  "response_headers_conformance",
+  "response_schema_conformance",
+  "missing_required_header",
+  "unsupported_method",
+  "ignored_auth",
+];
+
+const progress = (step: string) => console.log(`drey: ${step}`);
+process.exitCode = await fuzz();
+process.exit();
+
+async function fuzz(): Promise<number> {
+  install();
+  const cancelled = new AbortController().signal;
+  const vars = { LIMIT_SCALE: SCALE, LOG_FORMAT: "json" };
+  const stack = await startStack({ port: 0, vars, quiet: true, progress, cancelled });
+  try {
+    const token = await owner(stack.addresses);
+    const config = await tenant(stack.addresses.api, token);
+    const failed = await schemathesis(stack.addresses.api, token, config);
+    return failed + limited();
+  } finally {
+    await stack.stop();
+  }
+}
+
+function install(): void {
+  if (existsSync(join(PYTHON, "bin", "st"))) return;
+  progress(`installing ${SCHEMATHESIS}`);
+  for (const [command, ...args] of [
+    ["python3", "-m", "venv", PYTHON],
+    [join(PYTHON, "bin", "pip"), "install", "--quiet", SCHEMATHESIS],
+  ] as const) {
+    const ran = spawnSync(command, args, { stdio: "inherit" });
+    if (ran.status !== 0) {
+      throw new Error(
+        `${command} failed: schemathesis needs Python 3.10 with venv (apt-get install python3-venv)`,
+      );
+    }
+  }
+}
+
+async function owner(addresses: { api: string; issuer: string }): Promise<string> {
+  const claims = {
+    sub: `fuzz-${process.pid}-${Date.now()}`,
+    email: "fuzz@drey.test",
+    name: "Fuzz",
+    expires_in: 7200,
+  };
+  const answer = await fetch(`${addresses.issuer}/token`, { method: "POST", body: JSON.stringify(claims) });
+  return ((await answer.json()) as { access_token: string }).access_token;
+}
+
+function schemathesis(api: string, token: string, config: string): Promise<number> {
+  const args = [
+    "--config-file",
+    config,
+    "run",
+    `${api}/openapi.json`,
+    "-H",
+    `Authorization: Bearer ${token}`,
+    "--checks",
+    CHECKS.join(","),
+  ];
+  const options = [
+    "--max-examples",
+    process.env.FUZZ_EXAMPLES ?? "40",
+    "--seed",
+    process.env.FUZZ_SEED ?? "1",
+  ];
+  return run(join(PYTHON, "bin", "st"), [...args, ...options, "--no-color"], { PYTHONUNBUFFERED: "1" });
+}
+
+/** Statuses by operation, from the Worker's own log: what was covered, and how much of it the limits kept away. */
+function limited(): number {
+  const lines = readFileSync(WORKER_LOG, "utf8").split("\n");
+  const requests = lines
+    .filter((line) => line.includes('"target":"request"'))
+    .map((line) => JSON.parse(line.slice(line.indexOf("{"))));
+  const operations = new Set(
+    requests.filter((one) => one.route !== "none").map((one) => `${one.method} ${one.route}`),
+  );
+  const refused = requests.filter((one) => one.status === 429).length;
+  const share = (100 * refused) / Math.max(requests.length, 1);
+  console.log(
+    `drey: ${requests.length} requests over ${operations.size} operations, ${share.toFixed(1)} % answered 429`,
+  );
+  for (const operation of [...operations].sort()) console.log(`  ${operation}`);
+  return share < 5 && requests.length > 0 ? 0 : 1;
+}
