@@ -1,8 +1,32 @@
 /**
- * `npm run lint`: form and types of the TypeScript side. The Rust side is `cargo fmt` and `cargo clippy`, see `.ci/run`.
+ * `npm run lint`: every check of form, Rust and TypeScript, to the end: one fault does not hide another.
  */
 import { run } from "./command.ts";
 import { program } from "./paths.ts";
 
-const codes = [await run(program("biome"), ["check"]), await run(program("tsc"), ["--noEmit"])];
-process.exitCode = codes.every((code) => code === 0) ? 0 : 1;
+const WASM = ["--target", "wasm32-unknown-unknown"];
+const STRICT = ["--all-targets", "--", "-D", "warnings"];
+
+const CHECKS: [name: string, command: string, args: string[], env?: Record<string, string>][] = [
+  ["Rust's form", "cargo", ["fmt", "--all", "--check"]],
+  ["clippy on the host", "cargo", ["clippy", "--locked", "--workspace", ...STRICT]],
+  ["clippy on WebAssembly", "cargo", ["clippy", "--locked", "--workspace", ...WASM, ...STRICT]],
+  [
+    "Rust's documentation",
+    "cargo",
+    ["doc", "--locked", "--workspace", "--no-deps"],
+    { RUSTDOCFLAGS: "-D warnings" },
+  ],
+  ["the crates of the card", process.execPath, ["scripts/check-card.mjs"]],
+  ["the licences", process.execPath, ["scripts/check-licences.mjs"]],
+  ["TypeScript's form", program("biome"), ["check"]],
+  ["TypeScript's types", program("tsc"), ["--noEmit"]],
+];
+
+const failed: string[] = [];
+for (const [name, command, args, env] of CHECKS) {
+  console.log(`drey: checking ${name}`);
+  if ((await run(command, args, env)) !== 0) failed.push(name);
+}
+console.log(failed.length === 0 ? "drey: nothing to mend" : `drey: to mend: ${failed.join(", ")}`);
+process.exitCode = failed.length === 0 ? 0 : 1;

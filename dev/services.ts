@@ -2,7 +2,7 @@
  * Everything the Worker talks to, on loopback: Postgres with the migrated database, the Neon and Redis stand-ins, the
  * token issuer. `npm run dev` and the tests start the same thing.
  */
-import { randomBytes } from "node:crypto";
+import { createHmac, randomBytes } from "node:crypto";
 import { type Database, dropDatabase, prepareDatabase } from "./database.ts";
 import { AUDIENCE, type Issuer, startIssuer } from "./issuer.ts";
 import { type Neon, startNeon } from "./neon.ts";
@@ -31,6 +31,8 @@ export interface ServicesOptions {
   /** Name of the database; a disposable one is dropped at the end. */
   database: string;
   disposable: boolean;
+  /** Where the issuer shall listen; any free port when absent. Its address is part of every user's identity. */
+  issuerPort?: number;
   /** Called with a line before each slow step. */
   progress?: (step: string) => void;
 }
@@ -54,11 +56,12 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     const engine = await chooseEngine();
     const redis = await startRedis({ engine, token: randomBytes(16).toString("hex") });
     undo.push(() => redis.close());
-    const issuer = await startIssuer();
+    const issuer = await startIssuer(options.issuerPort);
     undo.push(() => issuer.close());
     const parts = { serverUrl: postgres.url, database, neon, redis, redisEngine: engine.name, issuer, stop };
     const neonConnection = neonConnectionOf(database);
-    return { ...parts, neonConnection, vars: varsFor(neon, neonConnection, redis, issuer) };
+    const secret = secretOf(postgres.url);
+    return { ...parts, neonConnection, vars: varsFor(neon, neonConnection, redis, issuer, secret) };
   } catch (error) {
     await stop();
     throw error;
@@ -76,7 +79,18 @@ function neonConnectionOf(database: Database): string {
   return `postgres://${url.username}:${url.password}@ep-drey.local.localhost${url.pathname}`;
 }
 
-function varsFor(neon: Neon, connection: string, redis: Redis, issuer: Issuer): Record<string, string> {
+/** Follows from the superuser's password, so that invitations outlive the stack as the database does. */
+function secretOf(superuserUrl: string): string {
+  return createHmac("sha256", new URL(superuserUrl).password).update("INVITATION_SECRET").digest("hex");
+}
+
+function varsFor(
+  neon: Neon,
+  connection: string,
+  redis: Redis,
+  issuer: Issuer,
+  invitationSecret: string,
+): Record<string, string> {
   const trusted = { issuer: issuer.url, audience: AUDIENCE, jwks_uri: issuer.jwksUri };
   return {
     ENVIRONMENT: "development",
@@ -85,7 +99,7 @@ function varsFor(neon: Neon, connection: string, redis: Redis, issuer: Issuer): 
     UPSTASH_REDIS_REST_URL: redis.url,
     UPSTASH_REDIS_REST_TOKEN: redis.token,
     ISSUERS: JSON.stringify([trusted]),
-    INVITATION_SECRET: randomBytes(32).toString("hex"),
+    INVITATION_SECRET: invitationSecret,
     SELF_HOSTED: "true",
   };
 }

@@ -2,7 +2,7 @@
  * The whole local stack of one checkout: services, Worker, and `.drey/dev.json` with every address. One at a time.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { holderOf, takeLock } from "../scripts/lock.mjs";
 import { ROOT, STATE } from "./paths.ts";
@@ -76,7 +76,14 @@ async function start(
   await requirePort(options.port);
   await build(cancelled);
   const data = join(STATE, "postgres");
-  const services = await startServices({ data, database: databaseName(), disposable: false, progress });
+  const issuerPort = await preferredIssuerPort();
+  const services = await startServices({
+    data,
+    database: databaseName(),
+    disposable: false,
+    issuerPort,
+    progress,
+  });
   undo.push(() => services.stop());
   cancelled.throwIfAborted();
   progress("starting the Worker (wrangler dev)");
@@ -87,6 +94,23 @@ async function start(
   writeFileSync(ADDRESSES, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 });
   undo.push(() => rmSync(ADDRESSES, { force: true }));
   return { addresses, redisEngine: services.redisEngine, ended: wrangler.ended };
+}
+
+const ISSUER_PORT = join(STATE, "issuer-port");
+
+/**
+ * The issuer's address is part of every user's identity: at another one, the users of yesterday would be strangers to
+ * their own organisations. So it keeps its port from start to start, as long as nobody else took it.
+ */
+async function preferredIssuerPort(): Promise<number> {
+  const last = existsSync(ISSUER_PORT) ? Number(readFileSync(ISSUER_PORT, "utf8")) : 0;
+  const free = await requirePort(last).then(
+    () => true,
+    () => false,
+  );
+  const port = free && last !== 0 ? last : await freePort();
+  writeFileSync(ISSUER_PORT, String(port));
+  return port;
 }
 
 /** The database that DATABASE_URL names, unless it is the one every server has. */
