@@ -11,6 +11,7 @@ beforeAll(async () => {
   cell = await world().restart({
     CORS_ORIGINS: `${ORIGIN},https://other.example.test`,
     ENVIRONMENT: "production",
+    LOG_FORMAT: "json",
   });
 });
 afterAll(() => cell.stop());
@@ -115,6 +116,34 @@ test("one log line of a request tells who, where, what and how long, and no secr
   expect(line).not.toContain(place.owner.token.slice(-40));
 });
 
+test("a request's log line is one JSON object with ids, tenant, actor, route, status, times, cache and limit", async () => {
+  const place = await home(cell.api);
+  const path = `/v1/workspaces/${place.id}/projects`;
+  const answer = await call(place.owner, "GET", `${path}?limit=7`, undefined, {
+    "x-correlation-id": "log-test",
+  });
+  const id = String(answer.headers.get("x-request-id"));
+  const line = await poll("the log line", async () => (await cell.logs()).find((one) => one.includes(id)));
+  expect(line.trim().split("\n")).toHaveLength(1);
+  expect(flat(JSON.parse(line))).toMatchObject({
+    level: expect.stringMatching(/^info$/i),
+    request_id: id,
+    correlation_id: "log-test",
+    method: "GET",
+    route: "/v1/workspaces/{ws}/projects",
+    tenant: place.id,
+    actor: place.owner.id,
+    status: 200,
+    ms: expect.any(Number),
+    db_ms: expect.any(Number),
+    db_round_trips: 1,
+    cache: "MISS",
+    limit_remaining: expect.any(Number),
+    limit_policy: "relaxed",
+  });
+  expect(line).not.toContain("limit=7");
+});
+
 test("a preflight of a configured origin is answered, without credential and limit", async () => {
   const answer = await preflight(ORIGIN, "PATCH", "authorization, content-type, idempotency-key, if-match");
   expect([200, 204]).toContain(answer.status);
@@ -182,6 +211,11 @@ function preflight(origin: string, method: string, asked: string): Promise<Answe
     "access-control-request-method": method,
     "access-control-request-headers": asked,
   });
+}
+
+/** The line with what stands in `fields`, if anything does, beside the rest. */
+function flat(line: Record<string, unknown>): Record<string, unknown> {
+  return { ...line, ...(line.fields as Record<string, unknown> | undefined) };
 }
 
 function listOf(answer: Answer<unknown>, header: string): string[] {
