@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(Subject::Workspace(WorkspaceId::from_uuid(nil)).name(), "ws_00000000000000000000000000");
         assert_eq!(Subject::Org(OrgId::from_uuid(nil)).name(), "org:org_00000000000000000000000000");
         assert_eq!(Subject::User(UserId::from_uuid(nil)).name(), "user:user_00000000000000000000000000");
-        assert_eq!(Subject::anonymous("192.0.2.1").name(), "anon:41");
+        assert_eq!(Subject::anonymous("192.0.2.1").name(), "anon:24");
     }
 
     #[test]
