@@ -2,6 +2,10 @@
 //!
 //! In scope: the shapes between gate and isolate, in durations, never in instants. Out of scope: keeping them.
 
+mod purse;
+
+pub use purse::{Purse, Spend};
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::OrgId;

@@ -8,6 +8,7 @@ mod cursor;
 mod etag;
 mod id;
 mod idempotency;
+mod lease;
 mod limit;
 mod offset;
 mod presence;

@@ -48,6 +48,12 @@ impl Bucket {
             .then(|| Stored { mark: later.unwrap_or(self.stored.mark), block_until_ms: self.block_until_ms })
     }
 
+    /// The row as it is stored: where a restart begins.
+    #[must_use]
+    pub const fn stored(&self) -> Stored {
+        self.stored
+    }
+
     /// Notes that this row is written.
     pub fn saved(&mut self, stored: Stored) {
         self.stored = stored;
@@ -133,6 +139,24 @@ pub fn charge(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> 
     }
     let view = buckets.iter().map(|bucket| bucket.view(now_ms)).min_by_key(|view| view.remaining)?;
     Some(Charge::Allowed { view })
+}
+
+/// Charges every bucket for a request, and for as many of the wanted further tokens as all of them still hold. What is
+/// granted is debited here, before anybody can spend it.
+pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wanted: u32) -> Option<(Charge, u32)> {
+    let charged = charge(buckets, now_ms, cost)?;
+    if !matches!(charged, Charge::Allowed { .. }) {
+        return Some((charged, 0));
+    }
+    let held = buckets.iter().map(|bucket| bucket.gcra.remaining(&bucket.spec, now_ms)).min()?;
+    // An eighth of a bucket at a time: isolates that ask together all get some, and one that goes quiet strands little.
+    let share = buckets.iter().map(|bucket| bucket.spec.burst / 8).min()?;
+    let extra = u64::from(wanted).min(held).min(share);
+    let extra = u32::try_from(extra).unwrap_or(u32::MAX);
+    if extra == 0 {
+        return Some((charged, 0));
+    }
+    Some((charge(buckets, now_ms, extra)?, extra))
 }
 
 fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {

@@ -1,0 +1,198 @@
+//! What an isolate holds of one caller in one tenant: tokens already paid for, and refusals not yet over.
+//!
+//! In scope: spending, ending, and how much to ask for next. Out of scope: asking (the Worker), and what a gate gives
+//! ([`crate::limit::charge_up_to`]).
+//!
+//! Tokens are debited from the buckets before they are granted and only ever spent or lost here, so whatever an isolate
+//! does (dies, sleeps, steps its clock) the published bound holds: burst + rate·(t + 5 s).
+
+use super::{Denial, Grant};
+use crate::limit::LimitView;
+
+/// How much of the future a lease should cover. Longer would strand tokens in isolates that have gone quiet.
+const AHEAD_MS: u64 = 1_000;
+/// A pause after which an earlier rate says nothing any more.
+const QUIET_MS: u64 = 5_000;
+/// The most extra tokens that are asked for at once, whatever the rate.
+const MOST_WANTED: u64 = 10_000;
+
+/// Tokens of one grant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Batch {
+    tokens: u32,
+    until_ms: u64,
+}
+
+impl Batch {
+    const fn left(self, now_ms: u64) -> u32 {
+        if now_ms < self.until_ms { self.tokens } else { 0 }
+    }
+}
+
+/// The tokens of one caller, tenant and tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Purse {
+    // The older batch is spent first, so that asking before the end strands as little as possible.
+    older: Batch,
+    newer: Batch,
+    view: Option<LimitView>,
+    denied: Option<(Denial, u64)>,
+    arrivals: u64,
+    since_ms: u64,
+    latest_ms: u64,
+}
+
+/// What came of a request to a purse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spend {
+    /// Paid; this is what headers show.
+    Paid(LimitView),
+    /// Refused by a denial that is not over.
+    Denied(Denial),
+    /// Nothing in hand: the gate has to be asked.
+    Empty,
+}
+
+impl Purse {
+    /// Notes a request, whatever becomes of it: the rate of these sizes the next lease.
+    pub fn arrive(&mut self, now_ms: u64, cost: u32) {
+        if now_ms.saturating_sub(self.latest_ms) > QUIET_MS {
+            (self.arrivals, self.since_ms) = (0, now_ms);
+        }
+        self.arrivals = self.arrivals.saturating_add(u64::from(cost));
+        self.latest_ms = self.latest_ms.max(now_ms);
+    }
+
+    /// Pays from what is in hand.
+    pub fn spend(&mut self, now_ms: u64, cost: u32) -> Spend {
+        if let Some((denial, until_ms)) = &self.denied {
+            if now_ms < *until_ms {
+                return Spend::Denied(remaining(denial, *until_ms - now_ms));
+            }
+            self.denied = None;
+        }
+        let Some(view) = self.view.clone().filter(|_| self.tokens(now_ms) >= cost) else { return Spend::Empty };
+        let from_older = self.older.left(now_ms).min(cost);
+        self.older.tokens -= from_older;
+        self.newer.tokens -= cost - from_older;
+        Spend::Paid(LimitView { remaining: view.remaining + u64::from(self.tokens(now_ms)), ..view })
+    }
+
+    /// Whether what is in hand lasts for less than a quarter of a second at the observed rate: worth asking before it is
+    /// gone, so that nobody waits.
+    #[must_use]
+    pub fn is_low(&self, now_ms: u64) -> bool {
+        u64::from(self.tokens(now_ms)) * 4 < self.rate(now_ms)
+    }
+
+    /// How many tokens beyond its own cost a request should ask for: a second of the observed rate, less what is in hand.
+    #[must_use]
+    pub fn wanted(&self, now_ms: u64) -> u32 {
+        let ahead = self.rate(now_ms).saturating_mul(AHEAD_MS) / 1000;
+        let wanted = ahead.min(MOST_WANTED).saturating_sub(u64::from(self.tokens(now_ms)));
+        u32::try_from(wanted).unwrap_or(u32::MAX)
+    }
+
+    /// Tokens a second, by the arrivals since the last quiet moment or the last grant. One arrival is no rate yet.
+    fn rate(&self, now_ms: u64) -> u64 {
+        let quiet = now_ms.saturating_sub(self.latest_ms) > QUIET_MS;
+        let elapsed_ms = now_ms.saturating_sub(self.since_ms).max(1);
+        if self.arrivals < 2 || quiet { 0 } else { self.arrivals.saturating_mul(1000) / elapsed_ms }
+    }
+
+    /// Takes a grant. What `cost` paid for is spent already; the rest holds from the moment the request was sent.
+    pub fn granted(&mut self, grant: &Grant, cost: u32, sent_ms: u64, now_ms: u64) {
+        let batch =
+            Batch { tokens: grant.tokens.saturating_sub(cost), until_ms: sent_ms.saturating_add(grant.tokens_ms) };
+        let newer = Batch { tokens: self.newer.left(now_ms), ..self.newer };
+        if self.older.left(now_ms) == 0 {
+            (self.older, self.newer) = (newer, batch);
+        } else {
+            // Two batches are enough to remember: the earlier end counts for both, which only loses some.
+            let until_ms = if newer.tokens > 0 { newer.until_ms.min(batch.until_ms) } else { batch.until_ms };
+            self.newer = Batch { tokens: newer.tokens.saturating_add(batch.tokens), until_ms };
+        }
+        self.view = Some(grant.view.clone());
+        self.denied = None;
+        if now_ms.saturating_sub(self.since_ms) >= AHEAD_MS {
+            (self.arrivals, self.since_ms) = (self.arrivals.div_ceil(2), now_ms.saturating_sub(AHEAD_MS / 2));
+        }
+    }
+
+    /// Takes a denial. It counts from the moment it was received, so that waiting it out is never too short.
+    pub fn denied(&mut self, denial: &Denial, now_ms: u64) {
+        self.denied = Some((denial.clone(), now_ms.saturating_add(denial.retry_after_ms)));
+    }
+
+    /// What is in hand at this moment.
+    #[must_use]
+    pub fn tokens(&self, now_ms: u64) -> u32 {
+        self.older.left(now_ms).saturating_add(self.newer.left(now_ms))
+    }
+}
+
+fn remaining(denial: &Denial, left_ms: u64) -> Denial {
+    let view = LimitView { reset_s: left_ms.div_ceil(1000), ..denial.view.clone() };
+    Denial { retry_after_ms: left_ms, view, ..denial.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::role::{Plan, Region};
+
+    fn grant(tokens: u32) -> Grant {
+        let view = LimitView { policy: "relaxed".to_owned(), limit: 500, window_s: 60, remaining: 100, reset_s: 1 };
+        Grant {
+            role: "viewer".to_owned(),
+            org: None,
+            plan: Plan::Free,
+            region: Region::WesternEurope,
+            revision: 1,
+            authz_epoch: 0,
+            workspace_lease_ms: 1000,
+            tokens,
+            tokens_ms: 5000,
+            view,
+        }
+    }
+
+    #[test]
+    fn what_was_granted_is_spent_once_and_ends() {
+        let mut purse = Purse::default();
+        assert_eq!(purse.spend(0, 1), Spend::Empty);
+        purse.granted(&grant(3), 1, 100, 120);
+        assert!(matches!(purse.spend(121, 1), Spend::Paid(view) if view.remaining == 101));
+        assert!(matches!(purse.spend(5099, 1), Spend::Paid(_)));
+        assert_eq!(purse.spend(5099, 1), Spend::Empty);
+        purse.granted(&grant(3), 1, 6000, 6010);
+        assert_eq!(purse.spend(11_000, 1), Spend::Empty, "the lease counts from when it was asked for");
+    }
+
+    #[test]
+    fn a_single_call_asks_for_nothing_more_and_a_stream_for_a_second_of_it() {
+        const START: u64 = 1_795_000_000_000;
+        let mut purse = Purse::default();
+        purse.arrive(START, 1);
+        assert_eq!(purse.wanted(START), 0);
+        for at in 1..100 {
+            purse.arrive(START + at * 10, 1);
+        }
+        assert_eq!(purse.wanted(START + 990), 101);
+        assert!(purse.is_low(START + 990));
+        purse.granted(&grant(101), 1, START + 990, START + 995);
+        assert!(!purse.is_low(START + 996));
+        assert_eq!(purse.wanted(START + 8000), 0, "after a quiet moment there is no rate");
+    }
+
+    #[test]
+    fn a_denial_is_kept_until_it_is_over() {
+        let mut purse = Purse::default();
+        let denial = Denial { retry_after_ms: 2000, policies: vec!["relaxed".to_owned()], view: grant(1).view };
+        purse.denied(&denial, 1_000);
+        assert!(
+            matches!(purse.spend(1_500, 1), Spend::Denied(left) if left.retry_after_ms == 1500 && left.view.reset_s == 2)
+        );
+        assert_eq!(purse.spend(3_000, 1), Spend::Empty);
+    }
+}

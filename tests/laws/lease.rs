@@ -1,0 +1,128 @@
+//! The published bound of leased admissions, whatever isolates and clocks do.
+
+use drey_core::lease::{Denial, Grant, Purse, Spend};
+use drey_core::limit::{Bucket, BucketSpec, Charge, charge_up_to};
+use drey_core::role::{Plan, Region};
+use proptest::prelude::*;
+
+use crate::limit::{START_MS, specs};
+
+/// How long tokens may be held (design §2).
+const TOKENS_MS: u64 = 5_000;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A call to an isolate, after a pause, answered after a delay.
+    Call { isolate: usize, pause_ms: u64, delay_ms: u64 },
+    /// An isolate is gone with everything it held.
+    Evict { isolate: usize },
+    /// The gate restarts from what it has stored.
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let call = (0_usize..4, prop_oneof![6 => 0_u64..20, 1 => 0_u64..9_000], 0_u64..40)
+        .prop_map(|(isolate, pause_ms, delay_ms)| Step::Call { isolate, pause_ms, delay_ms });
+    let evict = (0_usize..4).prop_map(|isolate| Step::Evict { isolate });
+    prop::collection::vec(prop_oneof![20 => call, 1 => evict, 1 => Just(Step::Restart)], 1..300)
+}
+
+struct World {
+    bucket: Bucket,
+    purses: Vec<Purse>,
+    admitted: Vec<u64>,
+    debited: u64,
+    now_ms: u64,
+}
+
+impl World {
+    fn new(spec: BucketSpec) -> Self {
+        let purses = vec![Purse::default(); 4];
+        Self { bucket: Bucket::fresh(spec), purses, admitted: Vec::new(), debited: 0, now_ms: START_MS }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Evict { isolate } => self.purses[isolate] = Purse::default(),
+            Step::Restart => self.bucket = Bucket::restart(*self.bucket.spec(), self.bucket.stored()),
+            Step::Call { isolate, pause_ms, delay_ms } => {
+                self.now_ms += pause_ms;
+                self.call(isolate, delay_ms);
+            }
+        }
+    }
+
+    fn call(&mut self, isolate: usize, delay_ms: u64) {
+        let purse = &mut self.purses[isolate];
+        purse.arrive(self.now_ms, 1);
+        match purse.spend(self.now_ms, 1) {
+            Spend::Paid(_) => self.admitted.push(self.now_ms),
+            Spend::Denied(_) => {}
+            Spend::Empty => self.ask(isolate, delay_ms),
+        }
+    }
+
+    fn ask(&mut self, isolate: usize, delay_ms: u64) {
+        let (sent_ms, wanted) = (self.now_ms, self.purses[isolate].wanted(self.now_ms));
+        let buckets = std::slice::from_mut(&mut self.bucket);
+        let (charge, extra) = charge_up_to(buckets, sent_ms + delay_ms / 2, 1, wanted).expect("one bucket");
+        if let Some(row) = self.bucket.unsaved() {
+            self.bucket.saved(row);
+        }
+        self.now_ms += delay_ms;
+        let purse = &mut self.purses[isolate];
+        match charge {
+            Charge::Allowed { view } => {
+                self.debited += 1 + u64::from(extra);
+                purse.granted(&grant(1 + extra, view), 1, sent_ms, self.now_ms);
+                self.admitted.push(self.now_ms);
+            }
+            Charge::Denied { retry_after_ms, policies, view } => {
+                purse.denied(&Denial { retry_after_ms, policies, view }, self.now_ms);
+            }
+        }
+    }
+}
+
+fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
+    Grant {
+        role: "viewer".to_owned(),
+        org: None,
+        plan: Plan::Free,
+        region: Region::WesternEurope,
+        revision: 1,
+        authz_epoch: 0,
+        workspace_lease_ms: 1_000,
+        tokens,
+        tokens_ms: TOKENS_MS,
+        view,
+    }
+}
+
+proptest! {
+    /// In any interval t: at most burst + rate·(t + 5 s). In whole numbers, so that no rounding hides a token.
+    #[test]
+    fn leased_admissions_keep_the_published_bound(spec in specs(), steps in steps()) {
+        let mut world = World::new(spec);
+        for step in steps {
+            world.step(step);
+        }
+        for (first, begin) in world.admitted.iter().enumerate() {
+            for (count, at) in world.admitted[first..].iter().enumerate() {
+                let over = (count as u64 + 1).saturating_sub(spec.burst);
+                prop_assert!(over * spec.window_ms <= (at - begin + TOKENS_MS) * spec.limit);
+            }
+        }
+    }
+
+    /// Nothing is spent that was not debited before.
+    #[test]
+    fn tokens_are_conserved(spec in specs(), steps in steps()) {
+        let mut world = World::new(spec);
+        for step in steps {
+            world.step(step);
+            let held: u64 = world.purses.iter().map(|purse| u64::from(purse.tokens(world.now_ms))).sum();
+            prop_assert!(world.admitted.len() as u64 + held <= world.debited);
+        }
+    }
+}
