@@ -18,6 +18,7 @@ const CHECKS: [name: string, command: string, args: string[], env?: Record<strin
     { RUSTDOCFLAGS: "-D warnings" },
   ],
   ["the crates of the card", process.execPath, ["scripts/check-card.mjs"]],
+  ["the bindings", process.execPath, ["scripts/check-bindings.mjs"]],
   ["the licences", process.execPath, ["scripts/check-licences.mjs"]],
   ["TypeScript's form", program("biome"), ["check"]],
   ["TypeScript's types", program("tsc"), ["--noEmit"]],

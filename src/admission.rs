@@ -4,14 +4,16 @@
 //! limits and roles (the gate, `drey_core::limit`).
 
 mod credential;
+mod gate;
 mod insurance;
 mod jwks;
+mod leases;
 mod remembered;
 mod tenant;
 
 use drey_core::id::UserId;
-use drey_core::lease::{Admission, Denial, Grant};
-use drey_core::limit::Tier;
+use drey_core::lease::{Admission, Denial};
+use drey_core::limit::{LimitView, Tier};
 use drey_core::refusal::{Code, Refusal};
 use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_key};
 
@@ -24,6 +26,7 @@ use crate::routes::{Limit, Who};
 pub use credential::Verified;
 pub use insurance::Insurance;
 pub use jwks::KeySets;
+pub use leases::Leases;
 pub use remembered::Remembered;
 pub use tenant::agree as tenant_headers_agree;
 
@@ -43,20 +46,20 @@ pub struct Principal {
 pub struct Admitted {
     /// What the handler may do.
     pub access: Access,
-    /// The gate's grant, with the state of the limits.
-    pub grant: Option<Grant>,
+    /// The state of the limits.
+    pub limits: Option<LimitView>,
 }
 
 /// Admits a request by its row's policy, or says why not.
 /// What is learned on the way is noted in `facts`, so that a refusal is logged with its caller and tenant.
 pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted> {
     let (tier, cost) = match request.route.policy.limit {
-        Limit::Free => return Ok(Admitted { access: Access::Public, grant: None }),
+        Limit::Free => return Ok(Admitted { access: Access::Public, limits: None }),
         Limit::Tier(tier, cost) => (tier, cost),
     };
     if request.route.policy.who == Who::Public {
-        let grant = anonymous(request, tier, cost).await?;
-        return Ok(Admitted { access: Access::Public, grant });
+        let limits = anonymous(request, tier, cost).await?;
+        return Ok(Admitted { access: Access::Public, limits });
     }
     let principal = credential::verify(request).await?;
     facts.actor = Some(principal.user);
@@ -72,14 +75,16 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
 /// Charges a call without a known credential to its address: by the platform's rate-limit binding where there is one
 /// (no hop), else by one of 64 gates. A brake that is down lets the call through: what a credential protects is still
 /// behind the credential.
-pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<Grant>> {
+pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<LimitView>> {
     if let Some(allowed) = platform_limit(request).await {
         return if allowed { Ok(None) } else { Err(flood()) };
     }
     let subject = Subject::anonymous(&request.context.address);
-    let admit = Admit { principal: None, address: request.context.address.clone(), tier, cost, least_revision: None };
-    match gate(request).admit(&subject, &admit).await {
-        Ok(Admission::Granted(grant)) => Ok(Some(grant)),
+    let address = request.context.address.clone();
+    let admit = Admit { principal: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };
+    let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(gate::TIMEOUT_MS) };
+    match client.admit(&subject, &admit).await {
+        Ok(Admission::Granted(grant)) => Ok(Some(grant.view)),
         Ok(Admission::Denied(denial)) => Err(limited(&denial)),
         Ok(_) | Err(_) => Ok(None),
     }
@@ -94,42 +99,17 @@ async fn platform_limit(request: &Request<'_>) -> Option<bool> {
 
 fn flood() -> Problem {
     let detail = "Too many calls without a known credential from this address. Retry after 10 s.";
-    Refusal::new(Code::RateLimited, detail).with_retry_after(10).into()
+    let mut problem: Problem = Refusal::new(Code::RateLimited, detail).with_retry_after(10).into();
+    // The numbers of the binding in wrangler.toml: it tells only yes or no.
+    let view = LimitView { policy: "anonymous".to_owned(), limit: 600, window_s: 60, remaining: 0, reset_s: 10 };
+    problem.headers = drey_core::limit::headers(&view);
+    problem
 }
 
 async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
-    let grant = ask(request, &Subject::User(principal.user), &principal, tier, cost).await?;
-    Ok(Admitted { access: Access::User(principal), grant: Some(grant) })
+    let (_, view) = gate::admit(request, Subject::User(principal.user), &principal, tier, cost).await?;
+    Ok(Admitted { access: Access::User(principal), limits: Some(view) })
 }
-
-/// One hop to a gate, with every refusal in its words.
-async fn ask(request: &Request<'_>, subject: &Subject, principal: &Principal, tier: Tier, cost: u32) -> Outcome<Grant> {
-    let admit = Admit {
-        principal: Some(principal.user),
-        address: request.context.address.clone(),
-        tier,
-        cost,
-        least_revision: request.least_revision()?,
-    };
-    match gate(request).admit(subject, &admit).await {
-        Ok(Admission::Granted(grant)) => Ok(grant),
-        Ok(Admission::Denied(denial)) => Err(limited(&denial)),
-        Ok(Admission::NotFound) => Err(Problem::not_found()),
-        Ok(Admission::RevisionUnknown) => Err(Problem::new(
-            Code::RevisionUnknown,
-            "`x-drey-revision` is above any revision of this tenant. Send the one of your last write, or none.",
-        )),
-        Ok(Admission::Unavailable) => Err(gate_unavailable("the gate could not load its tenant")),
-        Err(error) => request.app.insurance.admit(request, subject, &admit, &error.to_string()).await,
-    }
-}
-
-fn gate<'a>(request: &'a Request<'_>) -> GateClient<'a> {
-    GateClient { env: request.env, timeout_ms: request.remaining_ms().min(GATE_TIMEOUT_MS) }
-}
-
-/// A gate answers within milliseconds or is in trouble; two seconds leave time for its first load from Postgres.
-const GATE_TIMEOUT_MS: u32 = 2_000;
 
 /// 503 without a guess: authorization never opens because a gate is down.
 #[must_use]

@@ -9,7 +9,8 @@ use drey_durable_objects::environment::ConfigError;
 use drey_store::Neon;
 use worker::Env;
 
-use crate::admission::{Insurance, KeySets, Remembered, Verified};
+use crate::admission::{Insurance, KeySets, Leases, Remembered, Verified};
+use crate::cache::memory::Memory;
 use crate::config::Config;
 use crate::edge::log;
 use crate::edge::redis::Redis;
@@ -32,6 +33,10 @@ pub struct App {
     pub keys: KeySets,
     /// Tenants that do not exist for a caller.
     pub remembered: Remembered,
+    /// Copies of answers.
+    pub memory: Memory,
+    /// Leases of callers in tenants.
+    pub leases: Leases,
     /// Local buckets for when a gate is down.
     pub insurance: Insurance,
 }
@@ -62,6 +67,8 @@ impl App {
             verified: Verified::default(),
             keys: KeySets::default(),
             remembered: Remembered::default(),
+            memory: Memory::default(),
+            leases: Leases::default(),
             insurance: Insurance::default(),
             config,
         })

@@ -1,14 +1,22 @@
 //! Our own copies of answers: true at one revision of one workspace for one visibility class, so never stale and never
 //! another tenant's.
 //!
-//! In scope: which requests may be answered from a copy, and the two levels (Cache API, then Redis). Out of scope: the
+//! In scope: which requests may be answered from a copy, and the three levels (isolate, data centre, Redis). Out of scope: the
 //! client's own copy (the row's cache profile).
 
+pub mod memory;
+
+use std::rc::Rc;
+use std::time::Duration;
+
 use drey_core::cache::{self as rules, CacheProfile};
+use futures::future::{Either, select};
 use serde_json::json;
+use worker::Delay;
 
 use crate::answer::{Answer, Keep};
 use crate::app::App;
+use crate::cache::memory::Copy;
 use crate::call::Access;
 use crate::edge::random;
 use crate::edge::shared_cache::{self, Stored};
@@ -18,12 +26,16 @@ use crate::request::Request;
 const KEEP_SECONDS: u32 = 300;
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
+/// Waiting longer than this costs more than asking Postgres.
+const SHARED_PATIENCE: Duration = Duration::from_millis(100);
 /// The Cache API wants an absolute URL; this host is never resolved.
 const ORIGIN: &str = "https://cache.drey.invalid";
 
 /// Which level answered, for `Cache-Status` (RFC 9211) and the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheStatus {
+    /// This isolate.
+    Memory,
     /// The Cache API of this data centre.
     Shared,
     /// Redis.
@@ -37,6 +49,7 @@ impl CacheStatus {
     #[must_use]
     pub const fn header(self) -> &'static str {
         match self {
+            Self::Memory => "drey; hit; detail=memory",
             Self::Shared => "drey; hit; detail=cache-api",
             Self::Redis => "drey; hit; detail=redis",
             Self::Miss => "drey; fwd=miss",
@@ -47,7 +60,7 @@ impl CacheStatus {
     #[must_use]
     pub const fn short(self) -> &'static str {
         match self {
-            Self::Shared | Self::Redis => "HIT",
+            Self::Memory | Self::Shared | Self::Redis => "HIT",
             Self::Miss => "MISS",
         }
     }
@@ -90,42 +103,69 @@ pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
     })
 }
 
-/// The copy at the revision that the gate vouches for.
+/// The copy at the revision that the gate vouches for: of this isolate, of this data centre, of Redis.
 pub async fn find(app: &App, question: Option<&Question>) -> Option<(Answer, CacheStatus)> {
     let question = question?;
     let key = question.key(question.revision);
-    if let Some(stored) = shared_cache::get(&format!("{ORIGIN}{key}")).await {
-        return Some((restore(&stored)?, CacheStatus::Shared));
+    if let Some(copy) = app.memory.get(&key) {
+        return Some((answer(&copy), CacheStatus::Memory));
     }
-    let text = app.redis.as_ref()?.get(&key).await?;
-    let (headers, body) = text.split_once('\n')?;
-    let stored = Stored { headers: headers.to_owned(), body: body.as_bytes().to_vec() };
-    Some((restore(&stored)?, CacheStatus::Redis))
+    let (copy, status) = match shared(&key).await {
+        Some(copy) => (copy, CacheStatus::Shared),
+        None => (redis(app, &key).await?, CacheStatus::Redis),
+    };
+    let copy = Rc::new(copy);
+    app.memory.put(key, Rc::clone(&copy));
+    Some((answer(&copy), status))
 }
 
-/// Keeps a handler's answer under the revision that its own batch read first, after the response has left.
+/// The data centre's cache answers within a few milliseconds or is no help.
+async fn shared(key: &str) -> Option<Copy> {
+    let url = format!("{ORIGIN}{key}");
+    let found = std::pin::pin!(shared_cache::get(&url));
+    let late = std::pin::pin!(Delay::from(SHARED_PATIENCE));
+    let Either::Left((stored, _)) = select(found, late).await else { return None };
+    let stored = stored?;
+    Some(Copy { headers: serde_json::from_str(&stored.headers).ok()?, body: stored.body })
+}
+
+async fn redis(app: &App, key: &str) -> Option<Copy> {
+    let text = app.redis.as_ref()?.get(&redis_key(app, key)).await?;
+    let (headers, body) = text.split_once('\n')?;
+    Some(Copy { headers: serde_json::from_str(headers).ok()?, body: body.as_bytes().to_vec() })
+}
+
+/// One Redis may serve several environments: ids of staging and production must not meet.
+fn redis_key(app: &App, key: &str) -> String {
+    format!("drey:{}{key}", app.config.environment.as_str())
+}
+
+/// Keeps a handler's answer under the revision that its own batch read first: in the isolate at once, elsewhere after
+/// the response has left.
 pub fn keep(request: &Request<'_>, question: Option<Question>, answer: &Answer, worker: &worker::Context) {
     let (Some(question), Keep::AtRevision(revision), 200) = (question, answer.keep, answer.status) else { return };
     if answer.body.len() > MOST_BYTES {
         return;
     }
-    let stored = Stored { headers: json!(answer.headers).to_string(), body: answer.body.clone() };
     let key = question.key(revision);
-    let app = std::rc::Rc::clone(request.app);
-    worker.wait_until(async move { put(&app, &key, &stored).await });
+    let copy = Rc::new(Copy { headers: answer.headers.clone(), body: answer.body.clone() });
+    request.app.memory.put(key.clone(), Rc::clone(&copy));
+    let app = Rc::clone(request.app);
+    worker.wait_until(async move { put(&app, &key, &copy).await });
 }
 
-async fn put(app: &App, key: &str, stored: &Stored) {
-    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), stored, KEEP_SECONDS).await {
+async fn put(app: &App, key: &str, copy: &Copy) {
+    let stored = Stored { headers: json!(copy.headers).to_string(), body: copy.body.clone() };
+    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), &stored, KEEP_SECONDS).await {
         tracing::debug!(target: "cache", %error, "not stored");
     }
     let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&stored.body)) else { return };
     // A little randomness, so that copies made together do not end together.
     let [jitter] = random::bytes();
-    redis.set(key, &format!("{}\n{body}", stored.headers), KEEP_SECONDS + u32::from(jitter) / 8).await;
+    let text = format!("{}\n{body}", stored.headers);
+    redis.set(&redis_key(app, key), &text, KEEP_SECONDS + u32::from(jitter) / 8).await;
 }
 
-fn restore(stored: &Stored) -> Option<Answer> {
-    let headers = serde_json::from_str(&stored.headers).ok()?;
-    Some(Answer { status: 200, headers, body: stored.body.clone(), keep: Keep::Never, raw: None })
+fn answer(copy: &Copy) -> Answer {
+    Answer { status: 200, headers: copy.headers.clone(), body: copy.body.clone(), keep: Keep::Never, raw: None }
 }

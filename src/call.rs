@@ -3,6 +3,7 @@
 //! A handler cannot make up a tenant: it gets one only from what its row's policy proved.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use drey_core::cursor::Cursor;
 use drey_core::id::{OrgId, UserId, WorkspaceId};
@@ -32,9 +33,9 @@ pub enum Access {
     /// A person.
     User(Principal),
     /// A person with a role in an organisation.
-    Org(Principal, OrgId, OrgRole, Grant),
+    Org(Principal, OrgId, OrgRole, Rc<Grant>),
     /// A person with a role in a workspace of an organisation.
-    Workspace(Principal, WorkspaceAccess, Grant),
+    Workspace(Principal, WorkspaceAccess, Rc<Grant>),
 }
 
 /// A workspace, its organisation and the caller's role there.

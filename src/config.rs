@@ -18,6 +18,18 @@ pub enum Environment {
     Production,
 }
 
+impl Environment {
+    /// The value of `ENVIRONMENT`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
 /// An Upstash-style Redis, the optional second cache.
 #[derive(Debug)]
 pub struct RedisConfig {

@@ -2,6 +2,8 @@
 //!
 //! `x-actor-id`, `X-Forwarded-For` and `X-Real-IP` are never read: the platform's address is believed and nothing else.
 
+use std::cell::Cell;
+
 use drey_core::id::RequestId;
 use drey_core::trace::Traceparent;
 use drey_store::{Deadline, Timings};
@@ -27,8 +29,10 @@ pub struct Context {
     pub started_ms: u64,
     /// When every subrequest must have answered.
     pub deadline: Deadline,
-    /// Round trips to neighbours, for `Server-Timing` and the log.
+    /// Round trips to Postgres, for `Server-Timing` and the log.
     pub timings: Timings,
+    /// Hops to gates that this request waited for.
+    pub gate_hops: Cell<u32>,
 }
 
 impl Context {
@@ -44,6 +48,7 @@ impl Context {
             started_ms,
             deadline: Deadline::at(started_ms + deadline_ms),
             timings: Timings::default(),
+            gate_hops: Cell::new(0),
             request_id,
         }
     }

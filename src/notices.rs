@@ -10,6 +10,9 @@ use drey_durable_objects::workspace_presence::PresenceClient;
 use futures::future::join_all;
 use worker::Env;
 
+use crate::app::App;
+use crate::edge::clock;
+
 /// A notice that narrows access holds the answer back; more than this and the answer goes out regardless.
 const TIMEOUT_MS: u32 = 1_000;
 
@@ -29,10 +32,23 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Whether it must be delivered before the write is answered.
+    /// Whether it must be delivered before the write is answered: access that ends, and a gate that is to be created
+    /// where its organisation lives before a first call creates it elsewhere.
     #[must_use]
-    pub const fn narrows(&self) -> bool {
-        matches!(self, Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
+    pub const fn comes_first(&self) -> bool {
+        matches!(self, Self::Created(..) | Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
+    }
+}
+
+/// Applies news to this isolate first: its own leases of before the write count no more.
+pub fn apply(app: &App, notices: &[Notice]) {
+    let now_ms = clock::now_ms();
+    for notice in notices {
+        if let Notice::Changed(subject, news) | Notice::Created(subject, news, _) | Notice::Narrowed(subject, news) =
+            notice
+        {
+            app.leases.hear(*subject, news.revision, now_ms);
+        }
     }
 }
 

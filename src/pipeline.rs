@@ -1,10 +1,12 @@
 //! The way of every request, in order: context, route, admission, cache, body, handler, answer, after.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use drey_core::refusal::Code;
+use futures::future::{Either, select};
 use wasm_bindgen::JsValue;
-use worker::Env;
+use worker::{Delay, Env};
 
 use crate::admission;
 use crate::answer::Answer;
@@ -53,6 +55,7 @@ async fn serve(
     let request = Request {
         app,
         env,
+        worker,
         context,
         head,
         raw,
@@ -62,7 +65,7 @@ async fn serve(
         trace: context.trace.to_string(),
     };
     let admitted = admission::admit(&request, facts).await?;
-    facts.limits = admitted.grant.as_ref().map(|grant| grant.view.clone());
+    facts.limits = admitted.limits;
     let key = cache::key(&request, &admitted.access);
     if let Some((stored, status)) = cache::find(app, key.as_ref()).await {
         facts.cache = Some(status);
@@ -84,8 +87,9 @@ async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context)
 
 /// Whoever loses access loses it before the 2xx is sent; everything else is told afterwards.
 async fn tell(request: &Request<'_>, notices: Vec<Notice>, worker: &worker::Context) {
-    let (narrowing, other): (Vec<_>, Vec<_>) = notices.into_iter().partition(Notice::narrows);
-    notices::send(request.env, &narrowing).await;
+    notices::apply(request.app, &notices);
+    let (first, other): (Vec<_>, Vec<_>) = notices.into_iter().partition(Notice::comes_first);
+    notices::send(request.env, &first).await;
     if !other.is_empty() {
         let env = request.env.clone();
         worker.wait_until(async move { notices::send(&env, &other).await });
@@ -99,7 +103,12 @@ async fn body(request: &Request<'_>) -> Outcome<Vec<u8>> {
     if !is_json(media_type) {
         return Err(Problem::new(Code::UnsupportedMediaType, "Send the body as `Content-Type: application/json`."));
     }
-    boundary::read_body(request.raw, limit).await.map_err(|error| match error {
+    let read = std::pin::pin!(boundary::read_body(request.raw, limit));
+    let late = std::pin::pin!(Delay::from(Duration::from_millis(request.remaining_ms().into())));
+    let Either::Left((body, _)) = select(read, late).await else {
+        return Err(Problem::unavailable(Code::DeadlineExceeded, "the body did not come in time", 1));
+    };
+    body.map_err(|error| match error {
         BodyError::TooLarge => {
             Problem::new(Code::PayloadTooLarge, format!("The body is larger than the {limit} bytes this route takes."))
         }

@@ -19,6 +19,8 @@ pub struct Request<'a> {
     pub app: &'a Rc<App>,
     /// The bindings.
     pub env: &'a Env,
+    /// Where work goes on after the answer.
+    pub worker: &'a worker::Context,
     /// Ids, deadline, timings.
     pub context: &'a Context,
     /// Method, path, headers.

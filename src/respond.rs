@@ -27,7 +27,7 @@ pub struct Facts {
     pub route: Option<&'static Route>,
     /// The verified caller.
     pub actor: Option<UserId>,
-    /// The tenant of the path, once admitted.
+    /// The tenant of the path, once the caller is known.
     pub tenant: Option<String>,
     /// The state of the limits.
     pub limits: Option<LimitView>,
@@ -75,10 +75,13 @@ pub fn finish(
     boundary::write(answer.status, &answer.headers, body)
 }
 
-/// The answer to a request that no configuration can serve.
+/// The answer to a request that no configuration can serve. What is wrong with it is for the operator's log alone.
 pub fn misconfigured(error: &ConfigError) -> Result<web_sys::Response, JsValue> {
-    worker::console_error!("{{\"level\":\"error\",\"target\":\"config\",\"message\":\"{error}\"}}");
-    boundary::write(503, &[("cache-control".to_owned(), "no-store".to_owned())], None)
+    let line = serde_json::json!({ "level": "error", "target": "config", "message": error.to_string() });
+    worker::console_error!("{line}");
+    let problem = Problem::unavailable(Code::Overloaded, String::new(), 30);
+    let answer = refused(problem.into_answer("none"));
+    boundary::write(answer.status, &answer.headers, Some(&answer.body))
 }
 
 /// The answer to a CORS preflight, or to any `OPTIONS`.
@@ -96,9 +99,10 @@ pub fn preflight(app: &App, head: &Head) -> Outcome<Served> {
 
 const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
      x-api-key, x-correlation-id, x-drey-revision, x-org-id, x-workspace-id";
-const CORS_RESPONSE_HEADERS: &str = "etag, idempotent-replayed, link, location, ratelimit, ratelimit-policy, \
-     retry-after, server-timing, stream-next-offset, stream-up-to-date, x-cache, x-correlation-id, x-drey-revision, \
-     x-request-id";
+const CORS_RESPONSE_HEADERS: &str = "cache-status, etag, idempotent-replayed, link, location, ratelimit, \
+     ratelimit-policy, retry-after, server-timing, stream-next-offset, stream-up-to-date, traceparent, \
+     www-authenticate, x-cache, x-correlation-id, x-drey-revision, x-rate-limit-limit, x-rate-limit-remaining, \
+     x-rate-limit-reset, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-request-id";
 
 fn allowed_origin(app: &App, head: &Head) -> Option<String> {
     let origin = head.header(Header::Origin)?;
@@ -134,6 +138,11 @@ fn refused(answer: Answer) -> Answer {
 }
 
 fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, facts: &Facts) {
+    if is_public(answer) {
+        // A shared cache gives this to others: nothing of this request may be in it.
+        security(answer, app.config.environment);
+        return cors(answer, app, head);
+    }
     answer.set("x-request-id", context.request_id.clone());
     answer.set("x-correlation-id", context.correlation_id.clone());
     answer.set("traceparent", context.trace.to_string());
@@ -155,9 +164,18 @@ fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, fact
     cors(answer, app, head);
 }
 
+fn is_public(answer: &Answer) -> bool {
+    answer.header("cache-control").is_some_and(|value| value.starts_with("public"))
+}
+
 fn server_timing(context: &Context) -> String {
     let total = clock::now_ms().saturating_sub(context.started_ms);
-    format!("total;dur={total}, db;dur={:.1};desc=\"{}\"", context.timings.millis(), context.timings.round_trips())
+    format!(
+        "total;dur={total}, db;dur={:.1};desc=\"{}\", gate;desc=\"{}\"",
+        context.timings.millis(),
+        context.timings.round_trips(),
+        context.gate_hops.get()
+    )
 }
 
 fn security(answer: &mut Answer, environment: Environment) {
@@ -204,6 +222,7 @@ fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Opt
         db_ms = context.timings.millis(),
         db_round_trips = context.timings.round_trips(),
         db_retries = context.timings.retries(),
+        gate_hops = context.gate_hops.get(),
         cache = facts.cache.map_or("", CacheStatus::short),
         limit_remaining = limits.map_or(0, |view| view.remaining),
         limit_policy = limits.map_or("", |view| view.policy.as_str()),

@@ -11,7 +11,7 @@ mod headers;
 mod settings;
 mod stored;
 
-pub use bucket::{Bucket, Charge, charge, charge_up_to};
+pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
 pub use settings::{Limits, SettingsError, TierSettings};

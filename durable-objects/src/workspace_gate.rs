@@ -14,14 +14,14 @@ use std::net::IpAddr;
 
 use drey_core::id::{OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
-use drey_core::limit::{Charge, Limits, Tier};
+use drey_core::limit::{Charge, Clock, LimitView, Limits, Tier, Wish};
 use drey_core::role::{Plan, Region};
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::environment;
 use crate::rpc::{self, RpcError, Target};
-use meter::{Meter, Payer};
+use meter::{Meter, Payer, Price};
 use tenant::{Known, Tenant};
 
 /// The binding of `wrangler.toml`.
@@ -31,7 +31,7 @@ pub const BINDING: &str = "GATE";
 const ANONYMOUS_GATES: u32 = 64;
 
 /// Whose gate it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum Subject {
     /// A workspace's own.
@@ -71,7 +71,8 @@ impl Subject {
 /// The part of an address that one customer of a network holds: an IPv4 address, an IPv6 /64.
 #[must_use]
 pub fn address_key(address: &str) -> String {
-    match address.parse() {
+    // An IPv4 address inside IPv6 is that IPv4 address: otherwise all of them would share one /64.
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(v6)) => {
             let [a, b, c, d, ..] = v6.segments();
             format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
@@ -90,8 +91,12 @@ pub struct Admit {
     pub address: String,
     /// The tier of the route.
     pub tier: Tier,
-    /// What the request costs.
+    /// What the request costs; 0 to renew what is known of a caller who still holds tokens.
     pub cost: u32,
+    /// Tokens the isolate would spend in the next second.
+    pub wanted: u32,
+    /// Tokens the isolate still holds.
+    pub held: u32,
     /// A revision the caller has seen and must not be answered below.
     pub least_revision: Option<i64>,
 }
@@ -148,7 +153,24 @@ pub(crate) struct WorkspaceGate {
     meter: Meter,
     tenant: Tenant,
     limits: Option<Limits>,
-    latest_ms: Cell<u64>,
+    leases: Leases,
+    clock: Cell<Clock>,
+}
+
+/// How long what a gate grants may be held. Variables, so that tests need not wait.
+#[derive(Clone, Copy, Debug)]
+struct Leases {
+    /// `WORKSPACE_LEASE_MS`: role, revision and epoch. Default 1,000, the published bound of a narrowing.
+    workspace_ms: u64,
+    /// `TOKEN_LEASE_MS`: tokens of the tiers that are leased. Default 5,000, the published slack of the bound.
+    token_ms: u64,
+}
+
+impl Leases {
+    fn from_env(env: &Env) -> Self {
+        let number = |name, default| environment::number(env, name, default).unwrap_or(default);
+        Self { workspace_ms: number("WORKSPACE_LEASE_MS", 1_000), token_ms: number("TOKEN_LEASE_MS", 5_000) }
+    }
 }
 
 impl DurableObject for WorkspaceGate {
@@ -157,7 +179,8 @@ impl DurableObject for WorkspaceGate {
             meter: Meter::new(state.storage().sql()),
             tenant: Tenant::new(&env),
             limits: environment::limits(&env).ok(),
-            latest_ms: Cell::new(0),
+            leases: Leases::from_env(&env),
+            clock: Cell::default(),
         }
     }
 
@@ -175,18 +198,37 @@ impl DurableObject for WorkspaceGate {
 impl WorkspaceGate {
     /// Membership first, then the charge: a stranger takes nothing from a tenant's buckets.
     async fn admit(&self, subject: Subject, admit: &Admit) -> worker::Result<Admission> {
-        let known = match self.tenant.know(subject, admit, self.now_ms()).await {
-            Ok(known) => known,
-            Err(refused) => return Ok(refused),
-        };
+        if let Some(known) = self.made_up(admit) {
+            return Ok(match self.charge(subject, admit, Some(known))? {
+                Admission::Granted(_) => Admission::RevisionUnknown,
+                other => other,
+            });
+        }
+        match self.tenant.know(subject, admit, || self.now_ms()).await {
+            Ok(known) => self.charge(subject, admit, known),
+            Err(refused) => Ok(refused),
+        }
+    }
+
+    /// A member who names a revision above the one that was loaded a moment ago: he pays, and Postgres is not asked again.
+    fn made_up(&self, admit: &Admit) -> Option<Known> {
+        let least = admit.least_revision?;
+        let known = self.tenant.loaded_lately(admit.principal?, self.now_ms())?;
+        (known.role.is_some() && known.revision < least).then_some(known)
+    }
+
+    fn charge(&self, subject: Subject, admit: &Admit, known: Option<Known>) -> worker::Result<Admission> {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
         let Some(limits) = self.limits else { return Ok(Admission::Unavailable) };
         let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
         let payer = Payer { subject, principal: admit.principal, address: address_key(&admit.address) };
-        let charge = self.meter.charge(&limits, &payer, admit.tier, plan, self.now_ms(), admit.cost)?;
-        Ok(match charge {
-            Some(Charge::Allowed { view }) => Admission::Granted(grant(known, view)),
-            Some(Charge::Denied { retry_after_ms, policies, view }) => {
+        // The strict tier asks for every call: its bound has no slack.
+        let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous);
+        let wish = if leased { Wish { wanted: admit.wanted, held: admit.held } } else { Wish::default() };
+        let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
+        Ok(match self.meter.charge(&limits, &payer, price, self.now_ms())? {
+            Some((Charge::Allowed { view }, extra)) => Admission::Granted(self.grant(known, admit, extra, view)),
+            Some((Charge::Denied { retry_after_ms, policies, view }, _)) => {
                 Admission::Denied(Denial { retry_after_ms, policies, view })
             }
             None => Admission::Unavailable,
@@ -195,27 +237,26 @@ impl WorkspaceGate {
 
     /// The gate's clock never runs backwards, so that a step of the machine's clock cannot refill a bucket.
     fn now_ms(&self) -> u64 {
-        let now = u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default();
-        let latest = now.max(self.latest_ms.get());
-        self.latest_ms.set(latest);
-        latest
+        let mut clock = self.clock.get();
+        let now = clock.read(u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default());
+        self.clock.set(clock);
+        now
     }
-}
 
-/// A grant for this one request: the leases have their shape and no duration yet.
-fn grant(known: Option<Known>, view: drey_core::limit::LimitView) -> Grant {
-    let known = known.unwrap_or_default();
-    Grant {
-        role: known.role.unwrap_or_default(),
-        org: known.org,
-        plan: known.plan,
-        region: known.region,
-        revision: known.revision,
-        authz_epoch: known.authz_epoch,
-        workspace_lease_ms: 0,
-        tokens: 1,
-        tokens_ms: 0,
-        view,
+    fn grant(&self, known: Option<Known>, admit: &Admit, extra: u32, view: LimitView) -> Grant {
+        let known = known.unwrap_or_default();
+        Grant {
+            role: known.role.unwrap_or_default(),
+            org: known.org,
+            plan: known.plan,
+            region: known.region,
+            revision: known.revision,
+            authz_epoch: known.authz_epoch,
+            workspace_lease_ms: self.leases.workspace_ms,
+            tokens: admit.cost.saturating_add(extra),
+            tokens_ms: self.leases.token_ms,
+            view,
+        }
     }
 }
 
@@ -239,6 +280,7 @@ mod tests {
     fn one_network_is_one_address() {
         assert_eq!(address_key("2001:db8:1:2:3:4:5:6"), address_key("2001:db8:1:2::9"));
         assert_ne!(address_key("192.0.2.1"), address_key("192.0.2.2"));
+        assert_eq!(address_key("::ffff:192.0.2.1"), address_key("192.0.2.1"));
         assert_eq!(address_key("10.0.0.1, 10.0.0.2"), "unknown");
     }
 }

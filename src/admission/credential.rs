@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 use drey_core::jwt::{LEEWAY_S, MAX_TOKEN, TokenError, Unverified, check};
 use drey_core::limit::Tier;
@@ -10,7 +11,7 @@ use drey_store::{Caller, Session, user};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
-use super::jwks::KeyName;
+use super::jwks::{KeyName, KeySets};
 use super::{Principal, anonymous};
 use crate::edge::boundary::Header;
 use crate::edge::{clock, crypto, random};
@@ -23,7 +24,7 @@ const MOST_VERIFIED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 #[derive(Debug)]
 struct Entry {
     principal: Principal,
-    issuer: String,
+    issuer: Rc<str>,
     kid: String,
 }
 
@@ -41,11 +42,11 @@ impl Default for Verified {
 
 impl Verified {
     /// The principal of a token seen before, unless it has expired or its key has left the issuer's set.
-    fn find(&self, digest: &[u8; 32], now_ms: u64, holds: impl Fn(&str, &str) -> bool) -> Option<Principal> {
+    fn find(&self, digest: &[u8; 32], now_ms: u64, holds: impl Fn(&str, &str) -> bool) -> Option<(Principal, Rc<str>)> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get(digest)?;
         if entry.principal.expires_ms > now_ms && holds(&entry.issuer, &entry.kid) {
-            return Some(entry.principal.clone());
+            return Some((entry.principal.clone(), Rc::clone(&entry.issuer)));
         }
         entries.pop(digest);
         None
@@ -63,7 +64,8 @@ pub(super) async fn verify(request: &Request<'_>) -> Outcome<Principal> {
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     let now_ms = clock::now_ms();
     let holds = |issuer: &str, kid: &str| request.app.keys.holds(issuer, kid);
-    if let Some(principal) = request.app.verified.find(&digest, now_ms, holds) {
+    if let Some((principal, issuer)) = request.app.verified.find(&digest, now_ms, holds) {
+        KeySets::refresh_aside(request, &issuer, now_ms);
         return Ok(principal);
     }
     // Only calls whose credential this isolate does not know yet are charged to their address: a flood of bad tokens
@@ -107,7 +109,7 @@ async fn prove(request: &Request<'_>, token: &str, now_ms: u64) -> Outcome<Entry
     let user = seen(request, &unverified).await?;
     let expires_ms = u64::try_from(claims.exp).unwrap_or_default().saturating_mul(1000);
     let principal = Principal { user, name: claims.name.clone(), expires_ms };
-    Ok(Entry { principal, issuer: issuer.issuer.clone(), kid: unverified.key_id().to_owned() })
+    Ok(Entry { principal, issuer: Rc::from(issuer.issuer.as_str()), kid: unverified.key_id().to_owned() })
 }
 
 /// A person is created the first time a valid (issuer, subject) is seen.

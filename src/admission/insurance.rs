@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 
 use drey_core::id::UserId;
 use drey_core::lease::{Denial, Grant};
@@ -36,22 +37,34 @@ impl Default for Insurance {
 
 impl Insurance {
     /// Admits without the gate, or refuses.
-    pub async fn admit(&self, request: &Request<'_>, subject: &Subject, admit: &Admit, cause: &str) -> Outcome<Grant> {
+    pub async fn admit(
+        &self,
+        request: &Request<'_>,
+        subject: &Subject,
+        admit: &Admit,
+        cause: &str,
+    ) -> Outcome<(Rc<Grant>, LimitView)> {
         let (Some(user), false) = (admit.principal, admit.tier == Tier::Strict) else {
             return Err(gate_unavailable(cause));
         };
         tracing::warn!(target: "gate", cause, object = subject.name(), "gate down: admitting on insurance");
+        // Charged first: a caller over his share does not get to ask Postgres.
+        let whole = request.app.config.limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
+        let spec = BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole };
+        let view = self.charge(spec, user, admit.cost)?;
         let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
-        let view = self.charge(&request.app.config.limits, user, admit)?;
-        Ok(Grant { view, ..grant })
+        Ok((Rc::new(grant), view))
     }
 
-    fn charge(&self, limits: &Limits, user: UserId, admit: &Admit) -> Outcome<LimitView> {
-        let whole = limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
-        let spec = BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole };
+    /// Charges a caller for naming a tenant that is not his: no gate of a stranger may keep his account.
+    pub fn charge_stranger(&self, limits: &Limits, user: UserId) -> Outcome<()> {
+        self.charge(limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free), user, 1).map(|_| ())
+    }
+
+    fn charge(&self, spec: BucketSpec, user: UserId, cost: u32) -> Outcome<LimitView> {
         let mut buckets = self.buckets.borrow_mut();
-        let bucket = buckets.get_or_insert_mut((user, admit.tier), || Bucket::fresh(spec));
-        match charge(std::slice::from_mut(bucket), clock::now_ms(), admit.cost) {
+        let bucket = buckets.get_or_insert_mut((user, spec.tier), || Bucket::fresh(spec));
+        match charge(std::slice::from_mut(bucket), clock::now_ms(), cost) {
             Some(Charge::Allowed { view }) => Ok(view),
             Some(Charge::Denied { retry_after_ms, policies, view }) => {
                 Err(limited(&Denial { retry_after_ms, policies, view }))

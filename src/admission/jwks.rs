@@ -18,6 +18,8 @@ use crate::request::Request;
 const MOST_BYTES: usize = 256 * 1024;
 /// A key set that does not come within three seconds is answered 503 with a retry.
 const TIMEOUT_MS: u32 = 3_000;
+/// How many times its time to live a set is trusted while its issuer does not answer: an hour and forty minutes by default.
+const STALE_TIMES: u64 = 10;
 
 /// What a token says of its key.
 #[derive(Clone, Copy, Debug)]
@@ -73,16 +75,12 @@ impl KeySets {
         match parsed {
             Ok(keys) => {
                 let found = keys.find(name.kid, name.algorithm).cloned();
-                let mut sets = self.sets.borrow_mut();
-                // The first fetch does not count as one for an unknown key: a rotation right after it is followed.
-                let tried_ms = sets.get(&issuer.issuer).map_or(0, |set| set.tried_ms);
-                sets.insert(issuer.issuer.clone(), KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms });
+                self.store(&issuer.issuer, keys, now_ms);
                 Ok(found)
             }
-            // A set that cannot be had again is still the last thing its issuer said.
-            Err(cause) => match self.sets.borrow().get(&issuer.issuer) {
-                Some(set) => Ok(set.keys.find(name.kid, name.algorithm).cloned()),
-                None => Err(unreachable(issuer, &cause)),
+            Err(cause) => match self.last_known(request, issuer, name, now_ms) {
+                Known::Settled(key) => Ok(key),
+                Known::Ask => Err(unreachable(issuer, &cause)),
             },
         }
     }
@@ -100,6 +98,50 @@ impl KeySets {
         }
         set.tried_ms = now_ms;
         Known::Ask
+    }
+
+    /// A set that cannot be had again is still the last thing its issuer said, but not for ever.
+    fn last_known(&self, request: &Request<'_>, issuer: &IssuerConfig, name: KeyName<'_>, now_ms: u64) -> Known {
+        let sets = self.sets.borrow();
+        let Some(set) = sets.get(&issuer.issuer) else { return Known::Ask };
+        let trusted =
+            now_ms < set.fetched_ms.saturating_add(request.app.config.jwks_ttl_ms.saturating_mul(STALE_TIMES));
+        if trusted { Known::Settled(set.keys.find(name.kid, name.algorithm).cloned()) } else { Known::Ask }
+    }
+
+    /// Asks an issuer again, off the request's way, when its set is old: a token that is verified already must not
+    /// outlive the withdrawal of its key because nobody brought a new one.
+    pub fn refresh_aside(request: &Request<'_>, issuer: &str, now_ms: u64) {
+        let config = &request.app.config;
+        let Some(issuer) = config.issuers.iter().find(|known| known.issuer == issuer) else { return };
+        if !request.app.keys.is_due(&issuer.issuer, config.jwks_ttl_ms, config.jwks_retry_ms, now_ms) {
+            return;
+        }
+        let (app, name, url) = (Rc::clone(request.app), issuer.issuer.clone(), issuer.jwks_uri.clone());
+        request.worker.wait_until(async move {
+            let fetched = fetch::text(&url, TIMEOUT_MS, MOST_BYTES).await;
+            match fetched.and_then(|text| Jwks::parse(&text).map_err(|error| error.to_string())) {
+                Ok(keys) => app.keys.store(&name, keys, now_ms),
+                Err(cause) => tracing::warn!(target: "jwks", issuer = name, cause, "not refreshed"),
+            }
+        });
+    }
+
+    fn is_due(&self, issuer: &str, ttl_ms: u64, retry_ms: u64, now_ms: u64) -> bool {
+        let mut sets = self.sets.borrow_mut();
+        let Some(set) = sets.get_mut(issuer) else { return false };
+        let due = now_ms >= set.fetched_ms.saturating_add(ttl_ms) && now_ms >= set.tried_ms.saturating_add(retry_ms);
+        if due {
+            set.tried_ms = now_ms;
+        }
+        due
+    }
+
+    fn store(&self, issuer: &str, keys: Jwks, now_ms: u64) {
+        let mut sets = self.sets.borrow_mut();
+        // The first fetch does not count as one for an unknown key: a rotation right after it is followed.
+        let tried_ms = sets.get(issuer).map_or(0, |set| set.tried_ms);
+        sets.insert(issuer.to_owned(), KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms });
     }
 }
 

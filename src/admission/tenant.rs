@@ -6,7 +6,7 @@ use drey_core::refusal::Code;
 use drey_core::role::{OrgRole, WorkspaceRole};
 use drey_durable_objects::workspace_gate::Subject;
 
-use super::{Admitted, Principal, ask, too_little};
+use super::{Admitted, Principal, gate, too_little};
 use crate::call::{Access, WorkspaceAccess};
 use crate::edge::boundary::{Head, Header};
 use crate::edge::clock;
@@ -42,15 +42,15 @@ fn mismatch() -> Problem {
 pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
     let org = request.parameter("org", OrgId::parse)?;
     refused_lately(request, &principal, org.uuid())?;
-    let asked = ask(request, &Subject::Org(org), &principal, tier, cost).await;
-    let grant = asked.inspect_err(|problem| remember(request, &principal, org.uuid(), problem))?;
+    let asked = gate::admit(request, Subject::Org(org), &principal, tier, cost).await;
+    let (grant, view) = asked.map_err(|problem| remember(request, &principal, org.uuid(), problem))?;
     let role = OrgRole::parse(&grant.role).ok_or_else(Problem::not_found)?;
     if let Who::Org(needed) = request.route.policy.who
         && role < needed
     {
         return Err(too_little(needed.as_str(), role.as_str()));
     }
-    Ok(Admitted { access: Access::Org(principal, org, role, grant.clone()), grant: Some(grant) })
+    Ok(Admitted { access: Access::Org(principal, org, role, grant), limits: Some(view) })
 }
 
 /// Admits a caller to the workspace of the path.
@@ -62,8 +62,8 @@ pub(super) async fn by_workspace(
 ) -> Outcome<Admitted> {
     let workspace = request.parameter("ws", WorkspaceId::parse)?;
     refused_lately(request, &principal, workspace.uuid())?;
-    let asked = ask(request, &Subject::Workspace(workspace), &principal, tier, cost).await;
-    let grant = asked.inspect_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
+    let asked = gate::admit(request, Subject::Workspace(workspace), &principal, tier, cost).await;
+    let (grant, view) = asked.map_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
     let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else {
         return Err(Problem::not_found());
     };
@@ -74,7 +74,7 @@ pub(super) async fn by_workspace(
         return Err(too_little(needed.as_str(), role.as_str()));
     }
     let access = WorkspaceAccess { workspace, org, role };
-    Ok(Admitted { access: Access::Workspace(principal, access, grant.clone()), grant: Some(grant) })
+    Ok(Admitted { access: Access::Workspace(principal, access, grant), limits: Some(view) })
 }
 
 /// A refusal that is still true. A caller who brings a revision has seen more than this isolate may remember.
@@ -84,8 +84,12 @@ fn refused_lately(request: &Request<'_>, principal: &Principal, tenant: uuid::Uu
     if refused { Err(Problem::not_found()) } else { Ok(()) }
 }
 
-fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: &Problem) {
-    if problem.refusal.code == Code::NotFound {
-        request.app.remembered.refuse(principal.user, tenant, clock::now_ms());
+/// Remembers a refusal, and that it cost something: who walks through ids is charged like somebody unknown.
+fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: Problem) -> Problem {
+    if problem.refusal.code != Code::NotFound {
+        return problem;
     }
+    request.app.remembered.refuse(principal.user, tenant, clock::now_ms());
+    let charged = request.app.insurance.charge_stranger(&request.app.config.limits, principal.user);
+    charged.err().unwrap_or(problem)
 }

@@ -61,7 +61,9 @@ impl<'a> Checked<'a> {
 
     fn row(&self) -> PushMutation<'_> {
         let mutation = self.mutation;
-        let reject = self.rejection.as_ref().map(|(code, detail)| PushReject { code, detail });
+        if let Some((code, detail)) = &self.rejection {
+            return rejected(mutation.id, PushReject { code, detail });
+        }
         PushMutation {
             id: mutation.id,
             scope_type: &mutation.scope.scope_type,
@@ -71,10 +73,26 @@ impl<'a> Checked<'a> {
             op: &mutation.op,
             base_version: mutation.base_version,
             clock: &self.clock,
-            // The log keeps no trace of what was refused, a secret least of all.
-            value: mutation.value.filter(|_| reject.is_none()).map(serde_json::value::RawValue::get),
-            reject,
+            value: mutation.value.map(serde_json::value::RawValue::get),
+            reject: None,
         }
+    }
+}
+
+/// A refused mutation is recorded by its number alone: its texts may be what Postgres cannot hold, and its value what
+/// nobody may keep.
+fn rejected(id: i64, reject: PushReject<'_>) -> PushMutation<'_> {
+    PushMutation {
+        id,
+        scope_type: "",
+        scope_id: "",
+        entity_type: "",
+        entity_id: "",
+        op: "",
+        base_version: None,
+        clock: "{}",
+        value: None,
+        reject: Some(reject),
     }
 }
 

@@ -85,7 +85,8 @@ test("three isolates admit together no more than one", async () => {
   );
   expect(statuses(answers)).toEqual([200, 429]);
   const admitted = answers.filter((answer) => answer.status === 200).length;
-  expect(admitted).toBeGreaterThanOrEqual(BURST);
+  // Each of the three may still hold an eighth of the bucket: the published under-use.
+  expect(admitted).toBeGreaterThanOrEqual(BURST - 3 * Math.floor(BURST / 8));
   expect(admitted).toBeLessThanOrEqual(BURST + refilled(since));
 });
 

@@ -216,3 +216,18 @@ test("a body of wrong shape is refused and the client's number stays free", asyn
   }
   expect(expectStatus(await push(one, [good]), 200).body.last_mutation_id).toBe(1);
 });
+
+test("names that Postgres cannot hold are rejected with their mutation and nothing else", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const odd = "a\u0000b";
+  const answer = await push(one, [
+    { ...mutation(one, scope), scope: { type: odd, id: odd } },
+    { ...mutation(one, scope), entity: { type: odd, id: odd } },
+    { ...mutation(one, scope), op: odd },
+    mutation(one, scope),
+  ]);
+  const outcomes = expectStatus(answer, 200).body.results.map((result) => result.outcome);
+  expect(outcomes).toEqual(["rejected", "rejected", "rejected", "applied"]);
+});

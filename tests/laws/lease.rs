@@ -63,9 +63,9 @@ impl World {
     }
 
     fn ask(&mut self, isolate: usize, delay_ms: u64) {
-        let (sent_ms, wanted) = (self.now_ms, self.purses[isolate].wanted(self.now_ms));
+        let (sent_ms, wish) = (self.now_ms, self.purses[isolate].wish(self.now_ms));
         let buckets = std::slice::from_mut(&mut self.bucket);
-        let (charge, extra) = charge_up_to(buckets, sent_ms + delay_ms / 2, 1, wanted).expect("one bucket");
+        let (charge, extra) = charge_up_to(buckets, sent_ms + delay_ms / 2, 1, wish).expect("one bucket");
         if let Some(row) = self.bucket.unsaved() {
             self.bucket.saved(row);
         }
@@ -123,6 +123,18 @@ proptest! {
             world.step(step);
             let held: u64 = world.purses.iter().map(|purse| u64::from(purse.tokens(world.now_ms))).sum();
             prop_assert!(world.admitted.len() as u64 + held <= world.debited);
+        }
+    }
+
+    /// The published under-use: an isolate that holds tokens holds at most an eighth of the bucket.
+    #[test]
+    fn an_isolate_strands_at_most_an_eighth(spec in specs(), steps in steps()) {
+        let mut world = World::new(spec);
+        for step in steps {
+            world.step(step);
+            for purse in &world.purses {
+                prop_assert!(u64::from(purse.tokens(world.now_ms)) <= spec.burst / 8);
+            }
         }
     }
 }

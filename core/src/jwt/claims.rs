@@ -132,6 +132,23 @@ mod tests {
         }
     }
 
+    /// Postgres takes no NUL, and a name of kilobytes fits no socket's attachment; neither is a reason to lock its owner
+    /// out.
+    #[test]
+    fn a_name_or_address_that_cannot_be_kept_is_dropped() {
+        let read = |name: String, email: String| {
+            let claims = serde_json::json!({ "iss": "i", "aud": "a", "sub": "s", "exp": 1, "name": name, "email": email });
+            let claims: Claims = serde_json::from_value(claims).expect("claims");
+            let claims = claims.valid().expect("the token stays good");
+            (claims.name.is_some(), claims.email.is_some())
+        };
+        assert_eq!(read("Ada".into(), "ada@example.com".into()), (true, true));
+        assert_eq!(read("ß".repeat(100), "ß".repeat(254)), (true, true));
+        assert_eq!(read("ß".repeat(101), "ß".repeat(255)), (false, false));
+        assert_eq!(read("A\0".into(), "a@\0".into()), (false, false));
+        assert_eq!(read("A\u{85}".into(), "a@b\n".into()), (false, false));
+    }
+
     #[test]
     fn issuer_and_audience_are_compared_exactly() {
         let of = |iss: &str, aud: &str| judge(&format!(r#"{{"iss":"{iss}","aud":"{aud}","sub":"a","exp":1000}}"#), 0);

@@ -7,7 +7,7 @@
 //! does (dies, sleeps, steps its clock) the published bound holds: burst + rate·(t + 5 s).
 
 use super::{Denial, Grant};
-use crate::limit::LimitView;
+use crate::limit::{LimitView, Wish};
 
 /// How much of the future a lease should cover. Longer would strand tokens in isolates that have gone quiet.
 const AHEAD_MS: u64 = 1_000;
@@ -85,12 +85,13 @@ impl Purse {
         u64::from(self.tokens(now_ms)) * 4 < self.rate(now_ms)
     }
 
-    /// How many tokens beyond its own cost a request should ask for: a second of the observed rate, less what is in hand.
+    /// What a request should ask for beyond its own cost: a second of the observed rate, less what is in hand.
     #[must_use]
-    pub fn wanted(&self, now_ms: u64) -> u32 {
+    pub fn wish(&self, now_ms: u64) -> Wish {
         let ahead = self.rate(now_ms).saturating_mul(AHEAD_MS) / 1000;
-        let wanted = ahead.min(MOST_WANTED).saturating_sub(u64::from(self.tokens(now_ms)));
-        u32::try_from(wanted).unwrap_or(u32::MAX)
+        let held = self.tokens(now_ms);
+        let wanted = ahead.min(MOST_WANTED).saturating_sub(u64::from(held));
+        Wish { wanted: u32::try_from(wanted).unwrap_or(u32::MAX), held }
     }
 
     /// Tokens a second, by the arrivals since the last quiet moment or the last grant. One arrival is no rate yet.
@@ -174,15 +175,15 @@ mod tests {
         const START: u64 = 1_795_000_000_000;
         let mut purse = Purse::default();
         purse.arrive(START, 1);
-        assert_eq!(purse.wanted(START), 0);
+        assert_eq!(purse.wish(START).wanted, 0);
         for at in 1..100 {
             purse.arrive(START + at * 10, 1);
         }
-        assert_eq!(purse.wanted(START + 990), 101);
+        assert_eq!(purse.wish(START + 990).wanted, 101);
         assert!(purse.is_low(START + 990));
         purse.granted(&grant(101), 1, START + 990, START + 995);
         assert!(!purse.is_low(START + 996));
-        assert_eq!(purse.wanted(START + 8000), 0, "after a quiet moment there is no rate");
+        assert_eq!(purse.wish(START + 8000).wanted, 0, "after a quiet moment there is no rate");
     }
 
     #[test]

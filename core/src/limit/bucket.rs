@@ -141,17 +141,28 @@ pub fn charge(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> 
     Some(Charge::Allowed { view })
 }
 
+/// What an isolate asks for beyond the cost of its request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Tokens it would spend in the next second.
+    pub wanted: u32,
+    /// Tokens it still holds.
+    pub held: u32,
+}
+
 /// Charges every bucket for a request, and for as many of the wanted further tokens as all of them still hold. What is
 /// granted is debited here, before anybody can spend it.
-pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wanted: u32) -> Option<(Charge, u32)> {
+///
+/// An isolate never holds more than an eighth of a bucket: isolates that ask together all get some, and one that goes
+/// quiet strands no more than that. It is the published under-use: isolates · burst / 8.
+pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) -> Option<(Charge, u32)> {
     let charged = charge(buckets, now_ms, cost)?;
     if !matches!(charged, Charge::Allowed { .. }) {
         return Some((charged, 0));
     }
-    let held = buckets.iter().map(|bucket| bucket.gcra.remaining(&bucket.spec, now_ms)).min()?;
-    // An eighth of a bucket at a time: isolates that ask together all get some, and one that goes quiet strands little.
+    let there = buckets.iter().map(|bucket| bucket.gcra.remaining(&bucket.spec, now_ms)).min()?;
     let share = buckets.iter().map(|bucket| bucket.spec.burst / 8).min()?;
-    let extra = u64::from(wanted).min(held).min(share);
+    let extra = u64::from(wish.wanted).min(there).min(share.saturating_sub(u64::from(wish.held)));
     let extra = u32::try_from(extra).unwrap_or(u32::MAX);
     if extra == 0 {
         return Some((charged, 0));

@@ -8,7 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use drey_core::id::UserId;
-use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, bucket_name, charge};
+use drey_core::limit::{
+    Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to,
+};
 use drey_core::role::Plan;
 use serde::Deserialize;
 use worker::{SqlStorage, SqlStorageValue};
@@ -41,6 +43,15 @@ impl Payer {
     }
 }
 
+/// What is paid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Price {
+    pub(super) tier: Tier,
+    pub(super) plan: Plan,
+    pub(super) cost: u32,
+    pub(super) wish: Wish,
+}
+
 /// A gate's buckets.
 #[derive(Debug)]
 pub(super) struct Meter {
@@ -60,23 +71,21 @@ impl Meter {
         Self { sql, buckets: RefCell::default(), charges: Cell::new(0) }
     }
 
-    /// Charges all buckets of a request or none, and stores what the answer rests on.
+    /// Charges all buckets of a request or none, then for the tokens to lease, and stores what the answer rests on.
     pub(super) fn charge(
         &self,
         limits: &Limits,
         payer: &Payer,
-        tier: Tier,
-        plan: Plan,
+        price: Price,
         now_ms: u64,
-        cost: u32,
-    ) -> worker::Result<Option<Charge>> {
+    ) -> worker::Result<Option<(Charge, u32)>> {
         self.prepare()?;
-        let (names, specs): (Vec<_>, Vec<_>) = payer.buckets(limits, tier, plan).into_iter().unzip();
+        let (names, specs): (Vec<_>, Vec<_>) = payer.buckets(limits, price.tier, price.plan).into_iter().unzip();
         let mut held = Vec::with_capacity(names.len());
         for (name, spec) in names.iter().zip(specs) {
             held.push(self.bucket(name, spec)?);
         }
-        let outcome = charge(&mut held, now_ms, cost);
+        let outcome = charge_up_to(&mut held, now_ms, price.cost, price.wish);
         for (name, mut bucket) in names.into_iter().zip(held) {
             if let Some(row) = bucket.unsaved() {
                 self.save(&name, row)?;

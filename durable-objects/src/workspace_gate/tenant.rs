@@ -24,6 +24,10 @@ use crate::environment;
 const MOST_ROLES: usize = 10_000;
 /// A load that takes longer is given up; the caller's own deadline is ten seconds by default.
 const LOAD_MS: u64 = 1_800;
+/// How often a load that news has overtaken is asked again.
+const MOST_LOADS: u32 = 3;
+/// A load this young answers a caller who names a revision that nobody has seen: he gains nothing by asking again.
+const LATELY_MS: u64 = 250;
 
 /// What a caller's admission rests on.
 #[derive(Clone, Debug)]
@@ -34,11 +38,21 @@ pub(super) struct Known {
     pub(super) region: Region,
     pub(super) revision: i64,
     pub(super) authz_epoch: i64,
+    /// Whether Postgres has just said so.
+    pub(super) is_fresh: bool,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        Self { role: None, org: None, plan: Plan::Free, region: Region::WesternEurope, revision: 0, authz_epoch: 0 }
+        Self {
+            role: None,
+            org: None,
+            plan: Plan::Free,
+            region: Region::WesternEurope,
+            revision: 0,
+            authz_epoch: 0,
+            is_fresh: false,
+        }
     }
 }
 
@@ -47,6 +61,15 @@ struct Memory {
     tenant: Option<Known>,
     roles: BTreeMap<UserId, Option<String>>,
     loaded_ms: u64,
+    heard: Heard,
+}
+
+/// What news has said, kept apart from the tenant: it counts also for a load that is still under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Heard {
+    /// How often roles changed.
+    roles: u64,
+    revision: i64,
 }
 
 /// One tenant, as far as known.
@@ -72,20 +95,34 @@ impl Tenant {
     }
 
     /// What is known of a caller; `None` at gates without a tenant. `Err` is the answer to give instead.
-    pub(super) async fn know(&self, subject: Subject, admit: &Admit, now_ms: u64) -> Result<Option<Known>, Admission> {
+    pub(super) async fn know(
+        &self,
+        subject: Subject,
+        admit: &Admit,
+        now_ms: impl Fn() -> u64,
+    ) -> Result<Option<Known>, Admission> {
         let Some(user) = admit.principal else { return Ok(None) };
         if matches!(subject, Subject::User(_) | Subject::Anonymous(_)) {
             return Ok(None);
         }
         let least = admit.least_revision.unwrap_or_default();
-        if let Some(known) = self.recall(user, least, now_ms, self.refresh_ms) {
+        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms) {
             return member(known).map(Some);
         }
         let _one_at_a_time = self.loading.lock().await;
-        if let Some(known) = self.recall(user, least, now_ms, self.refresh_ms) {
+        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms) {
             return member(known).map(Some);
         }
-        self.load(subject, user, now_ms).await.and_then(|known| at_least(known, least)).and_then(member).map(Some)
+        let known = self.load(subject, user, &now_ms).await?;
+        if known.revision < least && known.is_fresh {
+            return Err(Admission::RevisionUnknown);
+        }
+        if known.revision < least { Err(Admission::Unavailable) } else { member(known).map(Some) }
+    }
+
+    /// Whether somebody has just asked Postgres: a revision that is unknown now was unknown then.
+    pub(super) fn loaded_lately(&self, user: UserId, now_ms: u64) -> Option<Known> {
+        self.recall(user, 0, now_ms, LATELY_MS)
     }
 
     /// The memory of a caller, if it is young enough and reaches the revision he has seen.
@@ -97,16 +134,26 @@ impl Tenant {
         (young && tenant.revision >= least).then(|| Known { role: role.clone(), ..tenant.clone() })
     }
 
-    async fn load(&self, subject: Subject, user: UserId, now_ms: u64) -> Result<Known, Admission> {
-        match self.ask(subject, user, now_ms).await {
-            Ok(Some(known)) => Ok(self.learn(user, known, now_ms)),
-            Ok(None) => {
-                self.memory.replace(Memory::default());
-                Err(Admission::NotFound)
+    /// Asks Postgres. A load that news has overtaken may be from before a removal: it is asked again, and never used.
+    async fn load(&self, subject: Subject, user: UserId, now_ms: &impl Fn() -> u64) -> Result<Known, Admission> {
+        for _ in 0..MOST_LOADS {
+            let (heard, began_ms) = (self.memory.borrow().heard, now_ms());
+            match self.ask(subject, user, began_ms).await {
+                Ok(Some(known)) => {
+                    if let Some(known) = self.learn(user, known, heard, began_ms) {
+                        return Ok(known);
+                    }
+                }
+                Ok(None) => {
+                    let heard = self.memory.borrow().heard;
+                    self.memory.replace(Memory { heard, ..Memory::default() });
+                    return Err(Admission::NotFound);
+                }
+                // Postgres is down: what is known holds for a minute, and not a second longer.
+                Err(_) => return self.recall(user, 0, now_ms(), self.stale_ms).ok_or(Admission::Unavailable),
             }
-            // Postgres is down: what is known holds for a minute, and not a second longer.
-            Err(_) => self.recall(user, 0, now_ms, self.stale_ms).ok_or(Admission::Unavailable),
         }
+        Err(Admission::Unavailable)
     }
 
     /// Refreshes have traces of their own: they are the gate's work, not the request's.
@@ -125,25 +172,32 @@ impl Tenant {
         }
     }
 
-    /// Applies a load, unless the gate has heard of something later while it was under way.
-    fn learn(&self, user: UserId, loaded: Known, now_ms: u64) -> Known {
+    /// Applies a load, unless a role changed while it was under way. A load that began after some news has read what the
+    /// news was about: news is sent after its commit.
+    fn learn(&self, user: UserId, mut loaded: Known, heard: Heard, began_ms: u64) -> Option<Known> {
         let mut memory = self.memory.borrow_mut();
-        let (revision, epoch) = memory.tenant.as_ref().map_or((-1, -1), |known| (known.revision, known.authz_epoch));
-        if loaded.authz_epoch < epoch || loaded.revision < revision {
-            return loaded;
+        if memory.heard.roles != heard.roles {
+            return None;
         }
-        if (loaded.revision, loaded.authz_epoch) != (revision, epoch) || memory.roles.len() >= MOST_ROLES {
+        if memory.heard.revision != heard.revision {
+            loaded.revision = loaded.revision.max(memory.heard.revision);
+        }
+        let before = memory.tenant.as_ref().map(|known| (known.revision, known.authz_epoch));
+        if before != Some((loaded.revision, loaded.authz_epoch)) || memory.roles.len() >= MOST_ROLES {
             memory.roles.clear();
         }
         memory.roles.insert(user, loaded.role.clone());
-        memory.loaded_ms = now_ms;
-        memory.tenant = Some(Known { role: None, ..loaded.clone() });
-        loaded
+        // From before the question: what Postgres answered was true at some moment after it.
+        memory.loaded_ms = began_ms;
+        memory.tenant = Some(Known { role: None, is_fresh: false, ..loaded.clone() });
+        Some(loaded)
     }
 
     /// Applies news. A lower epoch or revision is older than what is known and changes nothing.
     pub(super) fn hear(&self, news: News) {
         let mut memory = self.memory.borrow_mut();
+        memory.heard.roles += u64::from(news.roles_changed);
+        memory.heard.revision = memory.heard.revision.max(news.revision);
         if news.roles_changed {
             memory.roles.clear();
         }
@@ -162,14 +216,11 @@ fn known<R: Display>(state: GateState<R>) -> Known {
         region: state.region,
         revision: state.revision,
         authz_epoch: state.authz_epoch,
+        is_fresh: true,
     }
 }
 
 /// A tenant that a caller has no role in does not exist for him.
 fn member(known: Known) -> Result<Known, Admission> {
     if known.role.is_some() { Ok(known) } else { Err(Admission::NotFound) }
-}
-
-fn at_least(known: Known, least: i64) -> Result<Known, Admission> {
-    if known.revision >= least { Ok(known) } else { Err(Admission::RevisionUnknown) }
 }

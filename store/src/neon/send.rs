@@ -4,7 +4,7 @@
 
 use drey_core::retry::Effect;
 use worker::web_sys;
-use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit};
+use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
 use crate::neon::config::Endpoint;
 use crate::neon::error::Failure;
@@ -59,6 +59,8 @@ fn request(endpoint: &Endpoint, body: &str, effect: Effect) -> worker::Result<Re
         headers.set("neon-batch-read-only", "true")?;
     }
     let mut init = RequestInit::new();
+    // A redirect would carry the connection string to wherever it points.
+    init.with_redirect(RequestRedirect::Manual);
     init.with_method(Method::Post).with_headers(headers).with_body(Some(body.into()));
     Request::new_with_init(&endpoint.url, &init)
 }

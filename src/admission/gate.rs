@@ -1,0 +1,133 @@
+//! One caller at one gate: spend what is in hand, or make one hop, or wait for the request that is making it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use drey_core::lease::{Admission, Grant};
+use drey_core::limit::{LimitView, Tier, Wish};
+use drey_core::refusal::Code;
+use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject};
+use worker::Delay;
+
+use super::leases::{Key, Need, PATIENCE_MS, Turn};
+use super::{Principal, gate_unavailable, limited};
+use crate::edge::clock;
+use crate::problem::{Outcome, Problem};
+use crate::request::Request;
+
+/// How often a waiting request looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// A gate answers within milliseconds or is in trouble; two seconds leave time for its first load from Postgres.
+pub(super) const TIMEOUT_MS: u32 = 2_000;
+
+/// The caller's grant in a tenant, and what is left of his limits.
+pub(super) async fn admit(
+    request: &Request<'_>,
+    subject: Subject,
+    principal: &Principal,
+    tier: Tier,
+    cost: u32,
+) -> Outcome<(Rc<Grant>, LimitView)> {
+    let key = Key { subject, user: principal.user };
+    let least_revision = request.least_revision()?;
+    let need = Need { tier, cost, least_revision, expires_ms: principal.expires_ms };
+    let leases = &request.app.leases;
+    let began_ms = clock::now_ms();
+    leases.arrive(key, need, began_ms);
+    loop {
+        let now_ms = clock::now_ms();
+        match leases.turn(key, need, now_ms, now_ms < began_ms + PATIENCE_MS) {
+            Turn::Go { grant, view, renew } => {
+                if renew {
+                    renew_aside(request, key, need);
+                }
+                return Ok((grant, view));
+            }
+            Turn::Stop(denial) => return Err(limited(&denial)),
+            Turn::Wait => Delay::from(LOOK_AGAIN).await,
+            Turn::Ask { wish, least_revision } => return ask(request, key, need, wish, least_revision).await,
+        }
+    }
+}
+
+/// One hop, with every refusal in its words.
+async fn ask(
+    request: &Request<'_>,
+    key: Key,
+    need: Need,
+    wish: Wish,
+    least_revision: Option<i64>,
+) -> Outcome<(Rc<Grant>, LimitView)> {
+    let admit = Admit {
+        principal: Some(key.user),
+        address: request.context.address.clone(),
+        tier: need.tier,
+        cost: need.cost,
+        wanted: wish.wanted,
+        held: wish.held,
+        least_revision,
+    };
+    let sent_ms = clock::now_ms();
+    let leases = &request.app.leases;
+    let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(TIMEOUT_MS) };
+    request.context.gate_hops.set(request.context.gate_hops.get() + 1);
+    match client.admit(&key.subject, &admit).await {
+        Ok(Admission::Granted(grant)) => {
+            let grant = Rc::new(grant);
+            let view = leases.granted(key, need, &grant, sent_ms, clock::now_ms());
+            return Ok((grant, view));
+        }
+        Ok(Admission::Denied(denial)) => {
+            leases.denied(key, need, &denial, clock::now_ms());
+            return Err(limited(&denial));
+        }
+        Ok(Admission::RevisionUnknown) if need.least_revision.is_none() => leases.unlearn(key.subject),
+        Ok(Admission::RevisionUnknown) => {
+            leases.asked(key);
+            return Err(revision_unknown());
+        }
+        Ok(Admission::NotFound) => {
+            leases.dropped(key);
+            return Err(Problem::not_found());
+        }
+        Ok(Admission::Unavailable) => {
+            leases.dropped(key);
+            return Err(gate_unavailable("the gate could not load its tenant"));
+        }
+        Err(error) => {
+            leases.dropped(key);
+            let cause = error.to_string();
+            return request.app.insurance.admit(request, &key.subject, &admit, &cause).await;
+        }
+    }
+    // The isolate remembered a revision that no longer exists; without it the gate has the answer.
+    Box::pin(ask(request, key, need, wish, None)).await
+}
+
+fn revision_unknown() -> Problem {
+    let detail = "`x-drey-revision` is above any revision of this tenant. Send the one of your last write, or none.";
+    Problem::new(Code::RevisionUnknown, detail)
+}
+
+/// Renews a lease that is about to end while the request that noticed goes on.
+fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
+    let (app, env) = (Rc::clone(request.app), request.env.clone());
+    let address = request.context.address.clone();
+    request.worker.wait_until(async move {
+        let need = Need { cost: 0, ..need };
+        let sent_ms = clock::now_ms();
+        let Wish { wanted, held } = app.leases.wish(key, need.tier, sent_ms);
+        let least_revision = need.least_revision;
+        let admit =
+            Admit { principal: Some(key.user), address, tier: need.tier, cost: 0, wanted, held, least_revision };
+        let client = GateClient { env: &env, timeout_ms: TIMEOUT_MS };
+        match client.admit(&key.subject, &admit).await {
+            Ok(Admission::Granted(grant)) => {
+                app.leases.granted(key, need, &Rc::new(grant), sent_ms, clock::now_ms());
+            }
+            // An empty bucket is no refusal of the calls that are paid for: whoever finds the purse empty asks again.
+            Ok(Admission::Denied(_)) => {}
+            Ok(_) | Err(_) => app.leases.dropped(key),
+        }
+    });
+}

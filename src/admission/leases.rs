@@ -1,0 +1,179 @@
+//! What this isolate holds of callers in tenants: their role and revision for a second, their tokens for five.
+//!
+//! In scope: the bounded table, and which request asks the gate while others wait. Out of scope: the arithmetic
+//! ([`drey_core::lease`]) and the hop itself.
+//!
+//! No future is shared between requests (the runtime forbids it): whoever asks leaves a mark with a deadline, and the
+//! others look again by themselves.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+use drey_core::id::UserId;
+use drey_core::lease::{Denial, Grant, Purse, Spend};
+use drey_core::limit::{LimitView, Tier, Wish};
+use drey_durable_objects::workspace_gate::Subject;
+use lru::LruCache;
+
+/// 16,384 callers in tenants are about 8 MB of an isolate's 128.
+const MOST_HELD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
+/// Tenants whose news this isolate remembers.
+const MOST_TOLD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+/// How long others wait for the one who asks before they ask themselves.
+pub(super) const PATIENCE_MS: u64 = 50;
+
+/// A caller in a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) subject: Subject,
+    pub(super) user: UserId,
+}
+
+/// What one request needs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    pub(super) tier: Tier,
+    pub(super) cost: u32,
+    pub(super) least_revision: Option<i64>,
+    /// The end of the credential: nothing is held beyond it.
+    pub(super) expires_ms: u64,
+}
+
+/// What a request can do now.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Go on; `renew` says that somebody should ask for more, off the request's way.
+    Go { grant: Rc<Grant>, view: LimitView, renew: bool },
+    /// Stop.
+    Stop(Denial),
+    /// Ask the gate.
+    Ask { wish: Wish, least_revision: Option<i64> },
+    /// Look again in a moment: another request is asking.
+    Wait,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    grant: Option<Rc<Grant>>,
+    sent_ms: u64,
+    until_ms: u64,
+    strict: Purse,
+    standard: Purse,
+    relaxed: Purse,
+    asking_until_ms: u64,
+}
+
+impl Held {
+    fn purse(&mut self, tier: Tier) -> &mut Purse {
+        match tier {
+            Tier::Strict | Tier::Anonymous => &mut self.strict,
+            Tier::Standard => &mut self.standard,
+            Tier::Relaxed => &mut self.relaxed,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    at_ms: u64,
+    revision: i64,
+}
+
+/// The isolate's table.
+#[derive(Debug)]
+pub struct Leases {
+    held: RefCell<LruCache<Key, Held>>,
+    told: RefCell<LruCache<Subject, Told>>,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { held: RefCell::new(LruCache::new(MOST_HELD)), told: RefCell::new(LruCache::new(MOST_TOLD)) }
+    }
+}
+
+impl Leases {
+    /// Notes a request, once. Its arrival sizes the next lease.
+    pub(super) fn arrive(&self, key: Key, need: Need, now_ms: u64) {
+        let mut held = self.held.borrow_mut();
+        held.get_or_insert_mut(key, Held::default).purse(need.tier).arrive(now_ms, need.cost);
+    }
+
+    /// What a request can do now. `patient` says that it may still wait for another's answer.
+    pub(super) fn turn(&self, key: Key, need: Need, now_ms: u64, patient: bool) -> Turn {
+        let told = self.told.borrow_mut().get(&key.subject).copied().unwrap_or_default();
+        let least = need.least_revision.unwrap_or_default().max(told.revision);
+        let mut table = self.held.borrow_mut();
+        let held = table.get_or_insert_mut(key, Held::default);
+        let fresh = now_ms < held.until_ms.min(need.expires_ms) && held.sent_ms > told.at_ms;
+        let grant = held.grant.clone().filter(|grant| fresh && grant.revision >= least);
+        match (held.purse(need.tier).spend(now_ms, if grant.is_some() { need.cost } else { u32::MAX }), grant) {
+            (Spend::Denied(denial), _) => Turn::Stop(denial),
+            (Spend::Paid(view), Some(grant)) => {
+                let ending = held.until_ms.saturating_sub(now_ms) * 4 < grant.workspace_lease_ms;
+                let renew = (ending || held.purse(need.tier).is_low(now_ms)) && held.asking_until_ms <= now_ms;
+                if renew {
+                    held.asking_until_ms = now_ms + PATIENCE_MS;
+                }
+                Turn::Go { grant, view, renew }
+            }
+            _ if need.tier != Tier::Strict && patient && held.asking_until_ms > now_ms => Turn::Wait,
+            _ => {
+                // Only one asks for more than it needs: several at once would each be given what one should hold.
+                let alone = held.asking_until_ms <= now_ms;
+                held.asking_until_ms = now_ms + PATIENCE_MS;
+                let wish = if alone { held.purse(need.tier).wish(now_ms) } else { Wish::default() };
+                Turn::Ask { wish, least_revision: (least > 0).then_some(least) }
+            }
+        }
+    }
+
+    /// What a renewal should ask for.
+    pub(super) fn wish(&self, key: Key, tier: Tier, now_ms: u64) -> Wish {
+        self.held.borrow_mut().get_mut(&key).map_or_else(Wish::default, |held| held.purse(tier).wish(now_ms))
+    }
+
+    /// Takes a grant that was asked for at `sent_ms`, and gives what headers show.
+    pub(super) fn granted(&self, key: Key, need: Need, grant: &Rc<Grant>, sent_ms: u64, now_ms: u64) -> LimitView {
+        let mut table = self.held.borrow_mut();
+        let held = table.get_or_insert_mut(key, Held::default);
+        held.grant = Some(Rc::clone(grant));
+        (held.sent_ms, held.until_ms, held.asking_until_ms) = (sent_ms, sent_ms + grant.workspace_lease_ms, 0);
+        let purse = held.purse(need.tier);
+        purse.granted(grant, need.cost, sent_ms, now_ms);
+        LimitView { remaining: grant.view.remaining + u64::from(purse.tokens(now_ms)), ..grant.view.clone() }
+    }
+
+    /// Takes a denial.
+    pub(super) fn denied(&self, key: Key, need: Need, denial: &Denial, now_ms: u64) {
+        let mut table = self.held.borrow_mut();
+        let held = table.get_or_insert_mut(key, Held::default);
+        held.asking_until_ms = 0;
+        held.purse(need.tier).denied(denial, now_ms);
+    }
+
+    /// Takes the end of an attempt that brought neither grant nor denial of this caller.
+    pub(super) fn asked(&self, key: Key) {
+        if let Some(held) = self.held.borrow_mut().get_mut(&key) {
+            held.asking_until_ms = 0;
+        }
+    }
+
+    /// Drops everything of a caller in a tenant: he is not one of it, or the gate did not answer.
+    pub(super) fn dropped(&self, key: Key) {
+        self.held.borrow_mut().pop(&key);
+    }
+
+    /// Applies this isolate's own write: nothing granted before it counts any more, and nothing older is taken.
+    pub fn hear(&self, subject: Subject, revision: i64, now_ms: u64) {
+        let mut told = self.told.borrow_mut();
+        let known = told.get_or_insert_mut(subject, Told::default);
+        *known = Told { at_ms: known.at_ms.max(now_ms), revision: known.revision.max(revision) };
+    }
+
+    /// Forgets a revision that Postgres does not know (the tenant was restored from a backup).
+    pub(super) fn unlearn(&self, subject: Subject) {
+        self.told.borrow_mut().pop(&subject);
+    }
+}

@@ -1,0 +1,95 @@
+//! The first level: a few megabytes of this isolate, looked up without leaving WebAssembly.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use lru::LruCache;
+
+/// All copies together: an isolate has 128 MB for everything.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// One copy: larger ones would push out too many others.
+const MOST_ENTRY_BYTES: usize = 512 * 1024;
+
+/// An answer as it was kept: its own headers and its body, nothing of the request it was made for.
+#[derive(Debug)]
+pub struct Copy {
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Copy {
+    fn bytes(&self) -> usize {
+        self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+}
+
+/// The copies of an isolate, bounded by their bytes.
+#[derive(Debug)]
+pub struct Memory {
+    copies: RefCell<LruCache<String, Rc<Copy>>>,
+    bytes: Cell<usize>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { copies: RefCell::new(LruCache::unbounded()), bytes: Cell::new(0) }
+    }
+}
+
+impl Memory {
+    /// A copy by its key.
+    pub fn get(&self, key: &str) -> Option<Rc<Copy>> {
+        self.copies.borrow_mut().get(key).map(Rc::clone)
+    }
+
+    /// Keeps a copy, dropping those unused for longest until it fits.
+    pub fn put(&self, key: String, copy: Rc<Copy>) {
+        let size = key.len() + copy.bytes();
+        if size > MOST_ENTRY_BYTES {
+            return;
+        }
+        let mut copies = self.copies.borrow_mut();
+        let name = key.len();
+        let replaced = copies.put(key, copy).map_or(0, |old| name + old.bytes());
+        self.bytes.set((self.bytes.get() + size).saturating_sub(replaced));
+        while self.bytes.get() > MOST_BYTES {
+            let Some((key, old)) = copies.pop_lru() else { break };
+            self.bytes.set(self.bytes.get().saturating_sub(key.len() + old.bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Copy, MOST_BYTES, MOST_ENTRY_BYTES, Memory};
+    use std::rc::Rc;
+
+    fn copy(bytes: usize) -> Rc<Copy> {
+        Rc::new(Copy { headers: Vec::new(), body: vec![0; bytes] })
+    }
+
+    #[test]
+    fn what_does_not_fit_pushes_out_what_was_unused_for_longest() {
+        let memory = Memory::default();
+        let each = MOST_ENTRY_BYTES - 10;
+        let many = MOST_BYTES / each + 2;
+        for number in 0..many {
+            memory.put(number.to_string(), copy(each));
+            assert!(memory.get("0").is_some() || number > 0);
+        }
+        assert!(memory.bytes.get() <= MOST_BYTES);
+        assert!(memory.get("1").is_none() && memory.get(&(many - 1).to_string()).is_some());
+    }
+
+    #[test]
+    fn a_copy_that_is_too_large_is_not_kept_and_one_that_is_replaced_counts_once() {
+        let memory = Memory::default();
+        memory.put("large".to_owned(), copy(MOST_ENTRY_BYTES));
+        assert!(memory.get("large").is_none());
+        memory.put("a".to_owned(), copy(10));
+        memory.put("a".to_owned(), copy(20));
+        assert_eq!(memory.bytes.get(), 21);
+    }
+}
