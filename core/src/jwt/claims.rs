@@ -12,6 +12,12 @@ pub const LEEWAY_S: i64 = 30;
 /// The longest `sub` and `iss` we store.
 const MAX_SUBJECT: usize = 255;
 
+/// The longest address of mail we keep, in characters (RFC 5321 4.5.3.1.3, without its brackets).
+const MAX_EMAIL: usize = 254;
+
+/// The longest name we keep, in characters: as long as the names drey gives.
+const MAX_NAME: usize = 100;
+
 /// The claims we read; others are ignored. Times are whole seconds since 1970, fractions cut off.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Claims {
@@ -60,9 +66,13 @@ pub fn parse_issuers(text: &str) -> Result<Vec<IssuerConfig>, serde_json::Error>
 }
 
 impl Claims {
-    /// A subject that can be stored.
-    pub(super) fn valid(self) -> Result<Self, TokenError> {
-        let storable = |text: &str| (1..=MAX_SUBJECT).contains(&text.len()) && !text.contains(char::is_control);
+    /// A subject that can be stored. An address or a name that cannot is left out: the token is good without it.
+    pub(super) fn valid(mut self) -> Result<Self, TokenError> {
+        let printable = |text: &str| !text.contains(char::is_control);
+        let storable = |text: &str| (1..=MAX_SUBJECT).contains(&text.len()) && printable(text);
+        let short = |text: &String, most: usize| text.chars().count() <= most && printable(text);
+        self.email = self.email.filter(|email| short(email, MAX_EMAIL));
+        self.name = self.name.filter(|name| short(name, MAX_NAME));
         if storable(&self.sub) && storable(&self.iss) { Ok(self) } else { Err(TokenError::Malformed) }
     }
 }
