@@ -10,11 +10,18 @@ import type { Cell } from "./addresses.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface Control extends Listening {
-  startCell(vars: Record<string, string>, isolates: number): Promise<Cell>;
+  startCell(vars: Record<string, string>, isolates: number, broken?: string): Promise<Cell>;
 }
 
 /** Every test calls from this machine's address: its limit for callers not seen before would make files wait for each other. */
 const ONE_ADDRESS = { LIMITS: JSON.stringify({ anonymous: { base: 100_000 } }) };
+
+/** What a test orders. */
+interface CellOrder {
+  vars: Record<string, string>;
+  isolates?: number;
+  broken?: string;
+}
 
 interface Parts {
   services: Services;
@@ -37,7 +44,7 @@ export async function startControl(services: Services): Promise<Control> {
   return {
     ...listening,
     close,
-    startCell: (vars, isolates) => startCell(parts, listening.url, vars, isolates),
+    startCell: (vars, isolates, broken) => startCell(parts, listening.url, vars, isolates, broken),
   };
 }
 
@@ -51,8 +58,8 @@ async function route(parts: Parts, self: string, request: IncomingMessage): Prom
       await dropDatabase(parts.services.serverUrl, id);
       return {};
     case "POST cells": {
-      const { vars, isolates = 1 } = body as { vars: Record<string, string>; isolates?: number };
-      return startCell(parts, self, vars, isolates);
+      const { vars, isolates = 1, broken } = body as unknown as CellOrder;
+      return startCell(parts, self, vars, isolates, broken);
     }
     case "DELETE cells :id":
       return stopCell(parts, id);
@@ -71,11 +78,13 @@ async function startCell(
   self: string,
   vars: Record<string, string>,
   isolates: number,
+  broken?: string,
 ): Promise<Cell> {
   const workers = await startWorkers({
     root: ROOT,
     vars: { ...parts.services.vars, ...ONE_ADDRESS, ...vars },
     isolates,
+    broken,
   });
   const id = crypto.randomUUID();
   parts.cells.set(id, workers);

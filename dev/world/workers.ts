@@ -14,6 +14,8 @@ export interface WorkersOptions {
   /** Replace or add to the variables of `wrangler.toml`. */
   vars: Record<string, string>;
   isolates: number;
+  /** A binding whose objects fail every call, as objects do that are overloaded or cannot start. */
+  broken?: string | undefined;
 }
 
 export interface Workers {
@@ -35,7 +37,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
       host: LOOPBACK,
       port: 0,
       handleStructuredLogs: ({ message }) => logs.push(message),
-      workers: names.map((own) => isolate(first, name, own)),
+      workers: [...names.map((own) => isolate(first, name, own, options.broken)), ...failing(options.broken)],
     }),
   );
   const urls = await Promise.all(names.map((own) => miniflare.unsafeGetDirectURL(own)));
@@ -69,14 +71,30 @@ function modulesOf(build: string): { type: string; path: string }[] {
   ];
 }
 
+const FAILING = "Failing";
+
+/** A Worker of its own with a class that throws. */
+function failing(broken?: string): V4WorkerOptions[] {
+  if (broken === undefined) return [];
+  const script = `import { DurableObject } from "cloudflare:workers";
+    export class ${FAILING} extends DurableObject { fetch() { throw new Error("the object is overloaded"); } }
+    export default { fetch: () => new Response(null, { status: 404 }) };`;
+  const objects = { OWN: { className: FAILING, useSQLite: true } };
+  const compatibilityDate = "2026-11-01";
+  return [
+    { name: FAILING, modules: true, script, compatibilityDate, durableObjects: objects } as V4WorkerOptions,
+  ];
+}
+
 type Designators = Record<string, string | { className: string; useSQLite?: boolean }>;
 
 /** Each listens on a port of its own. Objects belong to the Worker `owner`; the others reach them by its name. */
-function isolate(first: V4WorkerOptions, owner: string, name: string): V4WorkerOptions {
+function isolate(first: V4WorkerOptions, owner: string, name: string, broken?: string): V4WorkerOptions {
   const sockets = [{ host: LOOPBACK, port: 0 }];
   const durableObjects = Object.fromEntries(
     Object.entries((first.durableObjects ?? {}) as Designators).map(([binding, designator]) => {
       const own = typeof designator === "string" ? { className: designator } : designator;
+      if (binding === broken) return [binding, { className: FAILING, scriptName: FAILING, useSQLite: true }];
       return [binding, name === owner ? own : { ...own, scriptName: owner }];
     }),
   );

@@ -42,6 +42,12 @@ export interface OwnCell extends Cell, AsyncDisposable {
   stop(): Promise<void>;
 }
 
+export interface CellOptions {
+  isolates?: 1 | 2 | 3;
+  /** A binding whose objects fail every call. */
+  broken?: "GATE" | "PRESENCE";
+}
+
 export interface World extends Cell {
   apis: [string, string, string];
   issuer: string;
@@ -60,7 +66,7 @@ export interface World extends Cell {
   /** A signed JWT. */
   token(claims: Claims): Promise<string>;
   /** Another set of Workers on the same database and stand-ins, with some variables of its own. */
-  restart(vars: Record<string, string>, options?: { isolates?: 1 | 2 | 3 }): Promise<OwnCell>;
+  restart(vars: Record<string, string>, options?: CellOptions): Promise<OwnCell>;
 }
 
 export function world(): World {
@@ -74,7 +80,7 @@ export function world(): World {
       const answer = await post(`${addresses.issuer}/token`, claims);
       return (answer as { access_token: string }).access_token;
     },
-    restart: async (vars: Record<string, string>, options: { isolates?: 1 | 2 | 3 } = {}) => {
+    restart: async (vars: Record<string, string>, options: CellOptions = {}) => {
       const started = (await post(`${control}/cells`, { vars, ...options })) as CellAddresses;
       const stop = async () => {
         await fetch(started.cell, { method: "DELETE" });

@@ -1,0 +1,48 @@
+/** When gates fail every call: authorization never opens, limits shrink, the strict tier is closed. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { call, expectProblem, expectStatus, home, type OwnedWorkspace, user } from "./actors.ts";
+import type { Org } from "./shapes.ts";
+import { type OwnCell, world } from "./world.ts";
+
+let headless: OwnCell;
+let place: OwnedWorkspace;
+
+beforeAll(async () => {
+  headless = await world().restart({}, { broken: "GATE" });
+  place = await home();
+});
+afterAll(() => headless.stop());
+
+test("a member reads and writes, on a tenth of his limits", async () => {
+  const member = { ...place.owner, api: headless.api };
+  const read = expectStatus(await call(member, "GET", `/v1/workspaces/${place.id}`), 200);
+  expect(read.headers.get("ratelimit-policy")).toBe('"relaxed";q=50;w=60');
+  const made = await call(member, "POST", `/v1/workspaces/${place.id}/projects`, {
+    name: "Made without a gate",
+  });
+  expect(expectStatus(made, 201).headers.get("ratelimit-policy")).toBe('"standard";q=10;w=60');
+});
+
+test("a caller over that tenth is refused without asking Postgres", async () => {
+  const caller = { ...(await user()), api: headless.api };
+  const answers = [];
+  for (let n = 0; n < 12; n++) answers.push(await call<Org>(caller, "POST", "/v1/orgs", { name: "Over" }));
+  expect(answers.slice(0, 10).map((answer) => answer.status)).toEqual(Array(10).fill(201));
+  const refused = answers[11];
+  expect(refused?.status).toBe(429);
+  expect(refused?.headers.get("server-timing")).toContain('db;dur=0;desc="0"');
+});
+
+test("a stranger's answer is 404, and too little role is 403", async () => {
+  const stranger = { ...(await user()), api: headless.api };
+  expectProblem(await call(stranger, "GET", `/v1/workspaces/${place.id}`), 404, "not-found");
+  expectProblem(await call(stranger, "GET", `/v1/orgs/${place.org_id}`), 404, "not-found");
+});
+
+test("the strict tier is closed, with a time to come again", async () => {
+  const owner = { ...place.owner, api: headless.api };
+  const invitation = { email: "guest@example.test", role: "member" };
+  const answer = await call(owner, "POST", `/v1/orgs/${place.org_id}/invitations`, invitation);
+  expectProblem(answer, 503, "gate-unavailable");
+  expect(answer.headers.get("retry-after")).toBe("1");
+});
