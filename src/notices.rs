@@ -54,16 +54,25 @@ pub fn apply(app: &App, notices: &[Notice]) {
 
 /// Sends all notices side by side.
 pub async fn send(env: &Env, notices: &[Notice]) {
-    join_all(notices.iter().map(|notice| deliver(env, *notice))).await;
+    join_all(notices.iter().map(|notice| deliver(env, *notice, notices))).await;
 }
 
-async fn deliver(env: &Env, notice: Notice) {
+/// The epoch after a write that narrowed access to this workspace, if its notice is among these; else 0.
+fn epoch_of(workspace: WorkspaceId, notices: &[Notice]) -> i64 {
+    let epochs = notices.iter().filter_map(|notice| match notice {
+        Notice::Narrowed(subject, news) if *subject == Subject::Workspace(workspace) => Some(news.authz_epoch),
+        _ => None,
+    });
+    epochs.max().unwrap_or_default()
+}
+
+async fn deliver(env: &Env, notice: Notice, all: &[Notice]) {
     let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
     let rooms = PresenceClient { env, timeout_ms: TIMEOUT_MS };
     let delivered = match notice {
         Notice::Changed(subject, news) | Notice::Narrowed(subject, news) => gates.tell(&subject, news, None).await,
         Notice::Created(subject, news, region) => gates.tell(&subject, news, Some(region)).await,
-        Notice::Removed(workspace, user) => rooms.narrow(workspace, user).await,
+        Notice::Removed(workspace, user) => rooms.narrow(workspace, user, epoch_of(workspace, all)).await,
         Notice::Closed(workspace) => rooms.close(workspace).await,
     };
     if let Err(error) = delivered {

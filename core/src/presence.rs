@@ -9,10 +9,11 @@ mod effect;
 mod frame;
 mod identity;
 mod peer;
+mod rate;
 mod room;
 
 pub use effect::{Effect, Settings, Snapshot};
-pub use frame::{ClientFrame, FrameError, Limits, PeerView, ServerFrame};
+pub use frame::{ClientFrame, FrameError, Gone, Limits, PeerView, ServerFrame};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Connection, Peer};
 pub use room::Room;
@@ -38,6 +39,8 @@ pub mod close {
     pub const UNSUPPORTED: u16 = 1003;
     /// The frame is not JSON, or not a frame of this protocol.
     pub const INVALID: u16 = 1007;
+    /// More frames than the room takes from one socket, for too long: send fewer, or coalesce.
+    pub const TOO_FAST: u16 = 1008;
     /// The frame or its state is too large.
     pub const TOO_BIG: u16 = 1009;
     /// The object was reset and knows nothing of the socket: connect again.

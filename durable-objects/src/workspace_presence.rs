@@ -6,13 +6,17 @@
 //! The room has no storage but the sockets' attachments: it sleeps while nobody sends, pings are answered without waking
 //! it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
 
+mod check;
 mod client;
 mod room;
+mod settings;
 mod socket;
+mod ticker;
 
 pub use client::{Page, PresenceClient, PresenceError};
+pub use settings::settings;
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use drey_core::id::UserId;
 use drey_core::presence::{Effect, Identity, Settings, Snapshot, close};
@@ -24,9 +28,9 @@ use worker::{
     durable_object,
 };
 
-use crate::environment::{self, ConfigError};
 use crate::rpc;
 use room::Hall;
+use ticker::Ticker;
 
 /// The binding of `wrangler.toml`. An object's name is its workspace's id.
 pub const BINDING: &str = "PRESENCE";
@@ -37,8 +41,8 @@ pub const BINDING: &str = "PRESENCE";
 enum Command {
     /// A page of who is present.
     Snapshot { after: Option<ClientId>, limit: u32 },
-    /// A user lost access: his sockets close.
-    Narrow { user_id: UserId },
+    /// A user lost access, at this epoch: his sockets close.
+    Narrow { user_id: UserId, authz_epoch: i64 },
     /// The workspace is gone: all sockets close.
     Close,
 }
@@ -56,9 +60,9 @@ struct Turned {
 #[derive(Debug)]
 struct WorkspacePresence {
     state: State,
+    env: Env,
     settings: Settings,
-    /// None until the first event after a start or a hibernation.
-    hall: RefCell<Option<Hall>>,
+    ticker: Ticker,
     alarm: Cell<Alarm>,
 }
 
@@ -78,7 +82,7 @@ impl DurableObject for WorkspacePresence {
         socket::answer_pings(&state);
         // A wrong variable stops the Worker at its first request; an object of another version keeps the defaults.
         let settings = settings(&env).unwrap_or_default();
-        Self { state, settings, hall: RefCell::new(None), alarm: Cell::new(Alarm::Unknown) }
+        Self { state, env, settings, ticker: Ticker::new(), alarm: Cell::new(Alarm::Unknown) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -87,8 +91,8 @@ impl DurableObject for WorkspacePresence {
         }
         match rpc::command(&mut request).await? {
             Command::Snapshot { after, limit } => rpc::reply(&self.snapshot(after.as_ref(), limit)),
-            Command::Narrow { user_id } => {
-                self.act(|hall, _| hall.room.narrow(user_id)).await?;
+            Command::Narrow { user_id, authz_epoch } => {
+                self.act(|hall, _| hall.room.narrow(user_id, authz_epoch)).await?;
                 rpc::reply(&())
             }
             Command::Close => {
@@ -100,11 +104,19 @@ impl DurableObject for WorkspacePresence {
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.alarm.set(Alarm::None);
+        let mut asked = None;
         self.act(|hall, now_ms| {
             hall.hear_pings(&self.state);
-            hall.room.tick(now_ms)
+            let effects = hall.room.tick(now_ms);
+            asked = Some(hall.room.to_check(now_ms));
+            effects
         })
         .await?;
+        if let Some((seats, up_to)) = asked {
+            for user_id in check::without_role(&self.env, seats).await {
+                self.act(|hall, _| hall.room.revoke(user_id, up_to)).await?;
+            }
+        }
         Response::empty()
     }
 
@@ -178,7 +190,7 @@ impl WorkspacePresence {
     }
 
     /// One step of the room and its effects, without an await between: the object's input gate lets no other event in.
-    /// Then the alarm.
+    /// Then the others are told, if it is time, and the alarm is set.
     async fn act(&self, step: impl FnOnce(&mut Hall, u64) -> Vec<Effect>) -> worker::Result<()> {
         let now_ms = Date::now().as_millis();
         let next = self.in_hall(|hall| {
@@ -186,12 +198,12 @@ impl WorkspacePresence {
             hall.perform(effects);
             hall.room.next_tick_ms(now_ms)
         });
+        self.ticker.settle();
         self.wake_at(next, now_ms).await
     }
 
     fn in_hall<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> T {
-        let mut hall = self.hall.borrow_mut();
-        step(hall.get_or_insert_with(|| Hall::restore(&self.state, self.settings)))
+        self.ticker.in_hall(&self.state, self.settings, step)
     }
 
     /// Sets the alarm if none comes early enough; an alarm that comes too early finds nothing to do and sets the next.
@@ -215,17 +227,6 @@ impl WorkspacePresence {
             (None, _) => Ok(()),
         }
     }
-}
-
-/// The room's durations and size: `PRESENCE_TTL_MS` (90000), `PRESENCE_ALARM_MS` (60000), `PRESENCE_MAX_PEERS` (1000).
-pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
-    let Settings { ttl_ms, alarm_ms, max_peers } = Settings::default();
-    let peers = environment::number(env, "PRESENCE_MAX_PEERS", u64::try_from(max_peers).unwrap_or(u64::MAX))?;
-    Ok(Settings {
-        ttl_ms: environment::number(env, "PRESENCE_TTL_MS", ttl_ms)?,
-        alarm_ms: environment::number(env, "PRESENCE_ALARM_MS", alarm_ms)?,
-        max_peers: usize::try_from(peers).unwrap_or(usize::MAX),
-    })
 }
 
 /// An answer to an upgrade that is no upgrade; the client in the Worker reads it.

@@ -23,11 +23,13 @@ async fn join(call: &Call<'_>) -> Outcome<Answer> {
     let access = call.workspace()?;
     let principal = call.principal()?;
     let identity = Identity {
+        workspace: access.workspace,
         client_id: client_id(call)?,
         user_id: principal.user,
         name: principal.name.clone(),
         role: access.role,
         expires_at_ms: principal.expires_ms,
+        authz_epoch: call.grant().map_or(0, |grant| grant.authz_epoch),
     };
     let region = call.grant().map(|grant| grant.region);
     let response = room(call).connect(access.workspace, region, &identity).await.map_err(problem)?;

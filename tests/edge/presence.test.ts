@@ -1,7 +1,7 @@
 /** `/v1/workspaces/{ws}/presence`: who is here, what each shows, and how a seat ends. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, member, user } from "./actors.ts";
-import { refusedUpgrade, sit, snapshot, until, untilClosed } from "./rooms.ts";
+import { isLeaveOf, refusedUpgrade, sit, snapshot, until, untilClosed } from "./rooms.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 const ORIGIN = "https://app.example.test";
@@ -21,7 +21,7 @@ test("both see each other: hello, patch, whole states, leave", async () => {
     v: 1,
     client_id: ada.clientId,
     peers: [],
-    limits: { state_bytes: 4096 },
+    limits: { state_bytes: 4096, frames_per_s: 50, tick_ms: 33 },
     more: false,
   });
   ada.update(1, { at: "request-1", cursor: 4 });
@@ -46,7 +46,7 @@ test("both see each other: hello, patch, whole states, leave", async () => {
   expect(both.headers.get("cache-control")).toBe("no-store");
   ada.close();
   const leave = await until(bob, "ada's leave", (frame) => frame.kind === "leave");
-  expect(leave).toEqual({ kind: "leave", client_id: ada.clientId, clock: 1 });
+  expect(leave).toEqual({ kind: "leave", peers: [{ client_id: ada.clientId, clock: 1 }] });
   bob.close();
   await poll("the empty room", async () => (await snapshot(viewer, place)).body.data.length === 0);
 });
@@ -55,8 +55,10 @@ test("an update replaces the whole state, an older clock changes nothing, null l
   const place = await home();
   const [ada, bob] = [await sit(place.owner, place), await sit(place.owner, place)];
   ada.update(5, { a: 1, b: 2 });
+  await until(bob, "the first state", (frame) => frame.peers?.[0]?.clock === 5);
   ada.update(4, { old: true });
   ada.update(6, { a: 3 });
+  await until(bob, "the second state", (frame) => frame.peers?.[0]?.clock === 6);
   ada.update(7, null);
   await until(bob, "the leave", (frame) => frame.kind === "leave");
   const shown = bob.frames.filter((frame) => frame.kind === "patch").flatMap((frame) => frame.peers ?? []);
@@ -90,11 +92,7 @@ test("who is removed is closed with 4403 and stays out", async () => {
   await until(watching, "the patch", (frame) => frame.kind === "patch");
   expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/members/${viewer.id}`), 204);
   expect((await untilClosed(removed)).code).toBe(4403);
-  await until(
-    watching,
-    "the leave",
-    (frame) => frame.kind === "leave" && frame.client_id === removed.clientId,
-  );
+  await until(watching, "the leave", (frame) => isLeaveOf(frame, removed.clientId));
   expect(await refusedUpgrade(viewer, place)).toEqual({ status: 404, code: "not-found" });
   expect(watching.end).toBeUndefined();
 });

@@ -20,8 +20,9 @@ export interface Frame {
   kind: "hello" | "patch" | "leave" | "error" | "pong";
   v?: number;
   client_id?: string;
+  /** Of a `leave` only `client_id` and `clock` of each. */
   peers?: PeerView[];
-  limits?: { state_bytes: number };
+  limits?: { state_bytes: number; frames_per_s: number; tick_ms: number };
   more?: boolean;
   clock?: number;
   code?: number;
@@ -76,6 +77,23 @@ function frameOf(text: string): Frame {
 /** The first frame that fits, also among those that have come before. */
 export function until(seat: Seat, what: string, fits: (frame: Frame) => boolean): Promise<Frame> {
   return poll(`${what} at ${seat.clientId}`, async () => seat.frames.find(fits));
+}
+
+/** Whether this frame says that `clientId` has left. */
+export function isLeaveOf(frame: Frame, clientId: string): boolean {
+  return frame.kind === "leave" && (frame.peers ?? []).some((peer) => peer.client_id === clientId);
+}
+
+/** What a seat knows of the others: every patch and leave applied in the order they came. */
+export function known(seat: Seat): Map<string, unknown> {
+  const room = new Map<string, unknown>();
+  for (const frame of seat.frames) {
+    for (const peer of frame.peers ?? []) {
+      if (frame.kind === "leave") room.delete(peer.client_id);
+      else if (peer.client_id !== seat.clientId) room.set(peer.client_id, peer.state);
+    }
+  }
+  return room;
 }
 
 export function untilClosed(seat: Seat): Promise<{ code: number; reason: string }> {

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use drey_core::id::UserId;
+use drey_core::id::{UserId, WorkspaceId};
 use drey_core::presence::{Connection, Effect, Identity, Peer, Room, Settings};
 use drey_core::role::WorkspaceRole;
 use drey_core::sync::ClientId;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const SETTINGS: Settings = Settings { ttl_ms: 900, alarm_ms: 600, max_peers: 1000 };
+const SETTINGS: Settings =
+    Settings { ttl_ms: 900, alarm_ms: 600, frames_per_s: 10, frames_burst: 10, ..Settings::DEFAULT };
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -53,7 +54,7 @@ impl World {
                 Effect::Save { of } => {
                     self.attachments.insert(of, room.peer(of).map(Peer::to_attachment).unwrap_or_default());
                 }
-                Effect::Close { connection, .. } => {
+                Effect::Close { connection, .. } | Effect::Forget { connection } => {
                     self.attachments.remove(&connection);
                 }
                 Effect::Broadcast { text, .. } => self.hear(&text),
@@ -64,11 +65,12 @@ impl World {
 
     fn hear(&mut self, text: &str) {
         let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
-        if frame["kind"] == "leave" {
-            self.heard.remove(frame["client_id"].as_str().unwrap_or_default());
-        }
         for peer in frame["peers"].as_array().into_iter().flatten() {
             let client = peer["client_id"].as_str().unwrap_or_default().to_owned();
+            if frame["kind"] == "leave" {
+                self.heard.remove(&client);
+                continue;
+            }
             let clock = peer["clock"].as_u64().unwrap_or_default();
             self.heard.insert(client, (clock, peer["state"].to_string()));
         }
@@ -81,12 +83,14 @@ impl World {
 
 fn identity(client: u8, expires_at_ms: u64) -> Identity {
     Identity {
+        workspace: WorkspaceId::from_uuid(Uuid::max()),
         client_id: ClientId::parse(&format!("c{client}")).expect("a client id"),
         // Two clients a user.
         user_id: UserId::from_uuid(Uuid::from_u128(u128::from(client / 2))),
         name: None,
         role: WorkspaceRole::Viewer,
         expires_at_ms,
+        authz_epoch: 0,
     }
 }
 
@@ -119,14 +123,37 @@ fn play(room: &mut Room, world: &mut World, now: u64, event: Event) {
             }
             Vec::new()
         }
-        Event::Narrow { user } => room.narrow(identity(user * 2, 0).user_id),
+        Event::Narrow { user } => room.narrow(identity(user * 2, 0).user_id, 0),
         Event::Tick => room.tick(now),
         Event::Hibernate => {
-            *room = Room::restore(SETTINGS, world.attachments.values().filter_map(|text| Peer::from_attachment(text)));
+            // A room with something to tell stays awake.
+            if room.flush_ms().is_none() {
+                *room = restored(world, now);
+            }
             Vec::new()
         }
     };
     world.perform(room, effects);
+}
+
+fn restored(world: &World, now: u64) -> Room {
+    Room::restore(SETTINGS, world.attachments.values().filter_map(|text| Peer::from_attachment(text)), now)
+}
+
+/// As the shell does: what is due goes out.
+fn flush(room: &mut Room, world: &mut World, now: u64) {
+    if room.flush_ms().is_some_and(|at| at <= now) {
+        let effects = room.flush(now);
+        world.perform(room, effects);
+    }
+}
+
+/// Waits until everything is told.
+fn settle(room: &mut Room, world: &mut World, now: &mut u64) {
+    while let Some(at) = room.flush_ms() {
+        *now = at.max(*now);
+        flush(room, world, *now);
+    }
 }
 
 fn shown(room: &Room) -> BTreeMap<String, (u64, String)> {
@@ -137,22 +164,27 @@ fn shown(room: &Room) -> BTreeMap<String, (u64, String)> {
 proptest! {
     #[test]
     fn who_hears_every_frame_knows_the_room(events in events()) {
-        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
         for (pause, event) in events {
             now += pause;
             play(&mut room, &mut world, now, event);
-            prop_assert_eq!(&shown(&room), &world.heard, "after {:?}", event);
+            flush(&mut room, &mut world, now);
+            if room.flush_ms().is_none() {
+                prop_assert_eq!(&shown(&room), &world.heard, "after {:?}", event);
+            }
         }
+        settle(&mut room, &mut world, &mut now);
+        prop_assert_eq!(&shown(&room), &world.heard);
     }
 
     #[test]
     fn a_room_and_its_attachments_are_the_same(events in events()) {
-        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
         for (pause, event) in events {
             now += pause;
             play(&mut room, &mut world, now, event);
-            let peers = world.attachments.values().filter_map(|text| Peer::from_attachment(text));
-            prop_assert_eq!(shown(&Room::restore(SETTINGS, peers)), shown(&room));
+            flush(&mut room, &mut world, now);
+            prop_assert_eq!(shown(&restored(&world, now)), shown(&room));
         }
     }
 
@@ -162,7 +194,7 @@ proptest! {
         updates.dedup_by_key(|(clock, _)| *clock);
         let newest = updates.last().copied();
         let shuffled = updates.iter().rev().chain(updates.iter());
-        let mut room = Room::restore(SETTINGS, []);
+        let mut room = Room::restore(Settings::DEFAULT, [], 0);
         let (socket, _) = room.join(identity(0, u64::MAX), 1).expect("joined");
         for (clock, state) in shuffled {
             room.frame(socket, &update(*clock, *state), 1);
@@ -177,9 +209,51 @@ proptest! {
         prop_assert_eq!(room.peer(socket).and_then(|peer| peer.state.clone()), state);
     }
 
+    /// A sender of any pace is closed or heard: once he rests, what he said last is what the others see.
+    #[test]
+    fn the_last_state_of_a_fast_sender_always_arrives(pauses in prop::collection::vec(0_u64..150, 1..80)) {
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
+        let (socket, effects) = room.join(identity(0, u64::MAX), now).expect("joined");
+        world.perform(&room, effects);
+        let mut last = 0;
+        for pause in pauses {
+            now += pause;
+            last += 1;
+            let effects = room.frame(socket, &update(last, Some(1)), now);
+            world.perform(&room, effects);
+            flush(&mut room, &mut world, now);
+        }
+        settle(&mut room, &mut world, &mut now);
+        let heard = world.heard.get("c0").map(|(clock, _)| *clock);
+        prop_assert_eq!(heard, room.peer(socket).map(|_| last));
+    }
+
+    /// What a socket remembers has room for 16,384 bytes; a wider character would double the size of all of them.
+    #[test]
+    fn the_largest_peer_fits_an_attachment(
+        name in prop_oneof!["\\PC{100}", "[\"\\\\]{100}", "🦊{100}"],
+        filler in prop_oneof![Just("\\\\"), Just("\\\""), Just("ß"), Just("Ł"), Just("漢"), Just("🦊"), Just("x")],
+        around in ".{0,8}",
+    ) {
+        let around: String = around.chars().filter(|c| !c.is_control() && !"\"\\".contains(*c)).collect();
+        let room_for = 4096 - "{\"a\":\"\"}".len() - around.len();
+        let state = format!("{{\"a\":\"{around}{}\"}}", filler.repeat(room_for / filler.len()));
+        let frame = format!("{{\"kind\":\"update\",\"clock\":{},\"state\":{state}}}", u64::MAX);
+        let mut room = Room::restore(SETTINGS, [], 0);
+        let long = ClientId::parse(&"c".repeat(64)).expect("a client id");
+        let identity = Identity { client_id: long, name: Some(name), authz_epoch: i64::MIN, ..identity(0, u64::MAX) };
+        let (socket, _) = room.join(identity, u64::MAX - 1).expect("joined");
+        room.frame(socket, &frame, u64::MAX - 1);
+        let peer = room.peer(socket).expect("still here");
+        prop_assert!(peer.state.is_some());
+        let text = peer.to_attachment();
+        prop_assert!(text.is_ascii() && text.len() < 14_400, "{}", text.len());
+        prop_assert_eq!(Peer::from_attachment(&text), Some(peer.clone()));
+    }
+
     #[test]
     fn after_a_tick_nothing_that_is_over_is_left(events in events()) {
-        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, []), World::default(), 1_000_000);
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
         for (pause, event) in events {
             now += pause;
             play(&mut room, &mut world, now, event);
@@ -198,7 +272,7 @@ proptest! {
     #[test]
     fn no_frame_breaks_the_room(text in ".{0,200}", json in "[\\[\\]{}\",:a-z0-9]{0,60}") {
         for text in [text, json] {
-            let mut room = Room::restore(SETTINGS, []);
+            let mut room = Room::restore(SETTINGS, [], 0);
             let (socket, _) = room.join(identity(0, u64::MAX), 1).expect("joined");
             room.frame(socket, &text, 1);
         }

@@ -5,20 +5,49 @@
 use super::{Connection, PeerView};
 use crate::sync::ClientId;
 
-/// How long things last.
+/// How long things last, and how much there may be of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// After so many milliseconds without a sign of life a socket is over.
     pub ttl_ms: u64,
-    /// An occupied room looks around at least this often, in milliseconds.
+    /// An occupied room looks around, and asks whether everyone still may be here, at least this often, in milliseconds.
     pub alarm_ms: u64,
     /// The most sockets of a room: each state is sent to every one of them.
     pub max_peers: usize,
+    /// The most sockets of one user: a script must not take every seat.
+    pub max_per_user: usize,
+    /// Frames of one socket that are heard in a second; more are coalesced, more than twice as many close it.
+    pub frames_per_s: u64,
+    /// Frames of one socket that may come at once.
+    pub frames_burst: u64,
+    /// What changes within so many milliseconds goes out as one frame; doubled by each thousand sockets.
+    pub tick_ms: u64,
+}
+
+impl Settings {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        ttl_ms: 90_000,
+        alarm_ms: 60_000,
+        max_peers: 1000,
+        max_per_user: 20,
+        frames_per_s: 50,
+        frames_burst: 100,
+        tick_ms: 33,
+    };
+
+    /// The tick of a room of so many sockets: 33 ms when it is small, 66 ms at a thousand, for a frame costs as many
+    /// sends.
+    #[must_use]
+    pub fn tick_of(&self, sockets: usize) -> u64 {
+        let thousandths = self.tick_ms.saturating_mul(u64::try_from(sockets).unwrap_or(u64::MAX));
+        self.tick_ms.saturating_add(thousandths / 1000)
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { ttl_ms: 90_000, alarm_ms: 60_000, max_peers: 1000 }
+        Self::DEFAULT
     }
 }
 
@@ -32,10 +61,10 @@ pub enum Effect {
         /// The frame.
         text: String,
     },
-    /// Send this text to every open socket but one.
+    /// Send this text to every open socket.
     Broadcast {
-        /// Who already knows.
-        except: Connection,
+        /// Who alone caused it, and knows.
+        except: Option<Connection>,
         /// The frame, encoded once.
         text: String,
     },
@@ -52,6 +81,11 @@ pub enum Effect {
         code: u16,
         /// A few words.
         reason: &'static str,
+    },
+    /// Forget a socket that has ended by itself.
+    Forget {
+        /// Which.
+        connection: Connection,
     },
 }
 

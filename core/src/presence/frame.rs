@@ -101,6 +101,19 @@ pub struct PeerView {
 pub struct Limits {
     /// The largest state, in bytes.
     pub state_bytes: usize,
+    /// Frames a second that are heard; more are coalesced, more than twice as many close the socket.
+    pub frames_per_s: u64,
+    /// What changes within so many milliseconds comes as one frame; longer in a large room.
+    pub tick_ms: u64,
+}
+
+/// Somebody who is gone.
+#[derive(Clone, Debug, Serialize)]
+pub struct Gone {
+    /// Who.
+    pub client_id: ClientId,
+    /// The clock he left with.
+    pub clock: u64,
 }
 
 /// What a client is sent.
@@ -120,17 +133,15 @@ pub enum ServerFrame {
         /// Whether there are more peers: the snapshot has them.
         more: bool,
     },
-    /// To the others: these peers are now so.
+    /// To everybody: these peers are now so. Those whose state is among them may hear it too.
     Patch {
-        /// Whole states, never differences.
+        /// Whole states, never differences; at most [`PAGE`](super::PAGE).
         peers: Vec<PeerView>,
     },
-    /// To the others: this peer is gone.
+    /// To everybody: these peers are gone.
     Leave {
-        /// Who.
-        client_id: ClientId,
-        /// The clock he left with; an older patch of his is void.
-        clock: u64,
+        /// Some may never have been shown.
+        peers: Vec<Gone>,
     },
     /// To one, before his socket is closed: why.
     Error {
@@ -205,7 +216,7 @@ mod tests {
             v: 1,
             client_id: client_id.clone(),
             peers: vec![peer.clone()],
-            limits: Limits { state_bytes: MAX_STATE },
+            limits: Limits { state_bytes: MAX_STATE, frames_per_s: 50, tick_ms: 33 },
             more: false,
         };
         let view = r#"{"client_id":"c1","user_id":"user_00000000000000000000000000","name":"Ada","state":{"x":1},"clock":7,"seen_at":"2023-11-14T22:13:20.123000Z"}"#;
@@ -213,11 +224,14 @@ mod tests {
             (
                 hello,
                 format!(
-                    r#"{{"kind":"hello","v":1,"client_id":"c1","peers":[{view}],"limits":{{"state_bytes":4096}},"more":false}}"#
+                    r#"{{"kind":"hello","v":1,"client_id":"c1","peers":[{view}],"limits":{{"state_bytes":4096,"frames_per_s":50,"tick_ms":33}},"more":false}}"#
                 ),
             ),
             (ServerFrame::Patch { peers: vec![peer] }, format!(r#"{{"kind":"patch","peers":[{view}]}}"#)),
-            (ServerFrame::Leave { client_id, clock: 8 }, r#"{"kind":"leave","client_id":"c1","clock":8}"#.to_owned()),
+            (
+                ServerFrame::Leave { peers: vec![Gone { client_id, clock: 8 }] },
+                r#"{"kind":"leave","peers":[{"client_id":"c1","clock":8}]}"#.to_owned(),
+            ),
             (
                 ServerFrame::Error { code: 1009, detail: "frame too large" },
                 r#"{"kind":"error","code":1009,"detail":"frame too large"}"#.to_owned(),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::UserId;
+use crate::id::{UserId, WorkspaceId};
 use crate::role::WorkspaceRole;
 use crate::sync::ClientId;
 
@@ -16,6 +16,8 @@ pub struct IdentityError(#[from] serde_json::Error);
 /// Who a socket belongs to. Only the Worker makes one, after admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
+    /// The workspace he was admitted to.
+    pub workspace: WorkspaceId,
     /// The client, of its own choice; one of one user at a time.
     pub client_id: ClientId,
     /// The user the credential names.
@@ -26,6 +28,8 @@ pub struct Identity {
     pub role: WorkspaceRole,
     /// When the credential ends, in milliseconds since 1970.
     pub expires_at_ms: u64,
+    /// The epoch of narrowed access his admission rests on: a room that has heard of a later one refuses it.
+    pub authz_epoch: i64,
 }
 
 impl Identity {
@@ -37,17 +41,7 @@ impl Identity {
     /// # Errors
     /// That of JSON; an identity has nothing that could cause one.
     pub fn to_header(&self) -> Result<String, IdentityError> {
-        let json = serde_json::to_string(self)?;
-        let mut header = String::with_capacity(json.len());
-        for character in json.chars() {
-            if character.is_ascii() {
-                header.push(character);
-            } else {
-                let mut units = [0; 2];
-                header.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-            }
-        }
-        Ok(header)
+        Ok(ascii(&serde_json::to_string(self)?))
     }
 
     /// Reads the header.
@@ -59,6 +53,20 @@ impl Identity {
     }
 }
 
+/// The same JSON in ASCII: outside of its strings JSON is ASCII anyway, and inside any character can be escaped.
+pub(super) fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            let mut units = [0; 2];
+            text.extend(character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,11 +74,13 @@ mod tests {
     #[test]
     fn a_name_of_any_script_fits_a_header() {
         let identity = Identity {
+            workspace: WorkspaceId::from_uuid(uuid::Uuid::nil()),
             client_id: ClientId::parse("c1").expect("client"),
             user_id: UserId::from_uuid(uuid::Uuid::nil()),
             name: Some("Ada 🦊 Łovelace \"x\"".to_owned()),
             role: WorkspaceRole::Viewer,
             expires_at_ms: 1_700_000_000_000,
+            authz_epoch: 3,
         };
         let header = identity.to_header().expect("header");
         assert!(header.is_ascii(), "{header}");

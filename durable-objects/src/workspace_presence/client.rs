@@ -10,11 +10,26 @@ use drey_core::refusal::{Code, Refusal};
 use drey_core::role::Region;
 use drey_core::sync::ClientId;
 use serde::Serialize;
-use worker::{Env, Request, RequestInit, Response, web_sys};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
+use worker::{Env, Response, web_sys};
 
 use super::room::Present;
 use super::{BINDING, Command, Turned};
 use crate::rpc::{self, RpcError, Target};
+
+#[wasm_bindgen(module = "/src/workspace_presence/upgrade.js")]
+extern "C" {
+    #[wasm_bindgen(catch)]
+    async fn upgrade(
+        namespace: &JsValue,
+        name: &str,
+        hint: Option<&str>,
+        header: &str,
+        value: &str,
+        timeout: u32,
+    ) -> Result<JsValue, JsValue>;
+}
 
 /// Calls rooms.
 #[derive(Clone, Copy, Debug)]
@@ -61,13 +76,12 @@ impl PresenceClient<'_> {
         identity: &Identity,
     ) -> Result<web_sys::Response, PresenceError> {
         let namespace = self.env.durable_object(BINDING)?;
-        let name = workspace.to_string();
-        let stub = match hint {
-            Some(region) => namespace.get_by_name_with_location_hint(&name, region.location_hint())?,
-            None => namespace.get_by_name(&name)?,
-        };
-        let response = stub.fetch_with_request(upgrade(identity)?).await?;
-        if response.status_code() == 101 { Ok(response.into()) } else { Err(refused(response).await?) }
+        let (name, hint) = (workspace.to_string(), hint.map(Region::as_str));
+        let header = identity.to_header()?;
+        let asked = upgrade(namespace.as_ref(), &name, hint, Identity::HEADER, &header, self.timeout_ms);
+        let response = asked.await.map_err(worker::Error::from)?;
+        let response: web_sys::Response = response.dyn_into().map_err(worker::Error::from)?;
+        if response.status() == 101 { Ok(response) } else { Err(refused(response.into()).await?) }
     }
 
     /// A page of who is present, after `cursor`; at most 100.
@@ -88,9 +102,9 @@ impl PresenceClient<'_> {
         Ok(Page { data: present.data, next_cursor })
     }
 
-    /// A user lost access: his sockets close with 4403.
-    pub async fn narrow(&self, workspace: WorkspaceId, user_id: UserId) -> Result<(), RpcError> {
-        self.call(workspace, &Command::Narrow { user_id }).await
+    /// A user lost access, at this epoch (0: not known): his sockets close with 4403.
+    pub async fn narrow(&self, workspace: WorkspaceId, user_id: UserId, authz_epoch: i64) -> Result<(), RpcError> {
+        self.call(workspace, &Command::Narrow { user_id, authz_epoch }).await
     }
 
     /// The workspace is gone: all its sockets close with 4410.
@@ -112,13 +126,6 @@ impl PresenceClient<'_> {
 /// A cursor holds the last client id of the page before.
 fn position(cursor: &str, binding: &str) -> Result<ClientId, CursorError> {
     ClientId::parse(&Cursor::decode_key(cursor, binding)?).map_err(|_| CursorError)
-}
-
-fn upgrade(identity: &Identity) -> Result<Request, PresenceError> {
-    let init = RequestInit::new();
-    init.headers.set("upgrade", "websocket")?;
-    init.headers.set(Identity::HEADER, &identity.to_header()?)?;
-    Ok(Request::new_with_init("https://object/", &init)?)
 }
 
 async fn refused(mut response: Response) -> Result<PresenceError, PresenceError> {

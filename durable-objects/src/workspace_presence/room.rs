@@ -29,7 +29,7 @@ pub(super) struct Hall {
 impl Hall {
     /// The hall as the runtime kept its sockets over a hibernation. A socket whose attachment cannot be read, as after a
     /// change of its shape, is closed: its client connects again. One whose attachment is empty is already closing.
-    pub(super) fn restore(state: &State, settings: Settings) -> Self {
+    pub(super) fn restore(state: &State, settings: Settings, now_ms: u64) -> Self {
         let (mut sockets, mut peers) = (BTreeMap::new(), Vec::new());
         for socket in socket::all(state) {
             let text = socket::attachment(&socket);
@@ -42,7 +42,7 @@ impl Hall {
                 None => socket::close(&socket, close::RESTART, "the room was restarted"),
             }
         }
-        Self { room: Room::restore(settings, peers), sockets }
+        Self { room: Room::restore(settings, peers, now_ms), sockets }
     }
 
     /// Lets a client in and keeps its socket.
@@ -83,16 +83,17 @@ impl Hall {
                 Effect::Broadcast { except, text } => self.broadcast(except, &text),
                 Effect::Save { of } => self.save(of),
                 Effect::Close { connection, code, reason } => self.close(connection, code, reason),
+                Effect::Forget { connection } => {
+                    self.sockets.remove(&connection);
+                }
             }
         }
-        // Sockets that ended by themselves leave no effect of their own.
-        self.sockets.retain(|connection, _| self.room.peer(*connection).is_some());
     }
 
     /// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
-    fn broadcast(&self, except: Connection, text: &str) {
+    fn broadcast(&self, except: Option<Connection>, text: &str) {
         let encoded = socket::encode(text);
-        for (_, socket) in self.sockets.iter().filter(|(connection, _)| **connection != except) {
+        for (_, socket) in self.sockets.iter().filter(|(connection, _)| Some(**connection) != except) {
             socket::send(socket, &encoded);
         }
     }

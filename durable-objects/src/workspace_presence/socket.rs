@@ -60,9 +60,9 @@ pub(super) fn close(socket: &WebSocket, code: u16, reason: &str) {
     let _ = socket.close(Some(code), Some(reason));
 }
 
-/// Remembers a text over hibernation; at most 16 KiB.
+/// Remembers a text over hibernation; at most 16,384 bytes, one for each character of ASCII.
 pub(super) fn attach(socket: &WebSocket, text: &str) {
-    // It fails only above the limit, which no peer reaches; the room in memory is right regardless.
+    // It fails only above the limit, which no peer reaches (`the_largest_peer_fits_an_attachment` is the law).
     let _ = socket.serialize_attachment(text);
 }
 

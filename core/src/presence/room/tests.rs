@@ -1,15 +1,18 @@
 //! Examples of a room. Its laws stand in `tests/laws/presence.rs`.
 
 use super::*;
+use crate::id::WorkspaceId;
 use crate::role::WorkspaceRole;
 
 fn identity(client: &str, user: u128) -> Identity {
     Identity {
+        workspace: WorkspaceId::from_uuid(uuid::Uuid::nil()),
         client_id: ClientId::parse(client).expect("client"),
         user_id: UserId::from_uuid(uuid::Uuid::from_u128(user)),
         name: None,
         role: WorkspaceRole::Viewer,
         expires_at_ms: 1_000_000,
+        authz_epoch: 5,
     }
 }
 
@@ -43,7 +46,7 @@ fn kinds(effects: &[Effect]) -> Vec<&'static str> {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Send { text, .. } | Effect::Broadcast { text, .. } => Some(kind(text)),
-            Effect::Save { .. } | Effect::Close { .. } => None,
+            Effect::Save { .. } | Effect::Close { .. } | Effect::Forget { .. } => None,
         })
         .collect()
 }
@@ -52,17 +55,127 @@ fn kinds(effects: &[Effect]) -> Vec<&'static str> {
 fn the_others_learn_of_states_and_leaves() {
     let mut room = Room::default();
     let ada = join(&mut room, "ada", 1, 10);
-    assert_eq!(kinds(&room.frame(ada, &update(1, r#"{"x":1}"#), 20)), ["patch"]);
-    assert_eq!(kinds(&room.frame(ada, &update(1, r#"{"x":2}"#), 30)), [""; 0]);
-    let (bob, effects) = room.join(identity("bob", 2), 40).expect("joined");
+    assert_eq!(room.flush_ms(), None);
+    room.frame(ada, &update(1, r#"{"x":1}"#), 20);
+    assert_eq!(room.flush_ms(), Some(33));
+    assert_eq!(kinds(&room.flush(40)), ["patch"]);
+    room.frame(ada, &update(1, r#"{"x":2}"#), 41);
+    assert_eq!(room.flush_ms(), None);
+    let (bob, effects) = room.join(identity("bob", 2), 42).expect("joined");
     assert!(
         effects
             .iter()
             .any(|effect| matches!(effect, Effect::Send { to, text } if *to == bob && text.contains(r#""x":1"#)))
     );
-    assert_eq!(kinds(&room.frame(ada, &update(2, "null"), 50)), ["leave"]);
+    room.frame(ada, &update(2, "null"), 50);
+    assert_eq!(room.flush_ms(), Some(73), "a tick after the last frames");
+    assert_eq!(kinds(&room.flush(73)), ["leave"]);
     assert_eq!(room.snapshot(None, 100).data.len(), 0);
-    assert_eq!(kinds(&room.closed(ada)), [""; 0]);
+    assert_eq!(room.closed(ada), [Effect::Forget { connection: ada }]);
+    assert_eq!(room.flush_ms(), None);
+}
+
+#[test]
+fn a_tick_tells_the_last_state_of_each_in_one_frame() {
+    let mut room = Room::default();
+    let seats = ["a", "b", "c"].map(|client| join(&mut room, client, 1, 10));
+    for clock in 1..4 {
+        for seat in seats {
+            room.frame(seat, &update(clock, &format!(r#"{{"at":{clock}}}"#)), 20);
+        }
+    }
+    room.closed(seats[2]);
+    let effects = room.flush(40);
+    assert_eq!(kinds(&effects), ["patch", "leave"]);
+    let Some(Effect::Broadcast { except: None, text }) = effects.first() else { unreachable!("{effects:?}") };
+    assert_eq!((text.matches(r#""at":3"#).count(), text.matches("client_id").count()), (2, 2));
+}
+
+#[test]
+fn what_one_alone_has_caused_it_need_not_hear() {
+    let mut room = Room::default();
+    let ada = join(&mut room, "ada", 1, 10);
+    room.frame(ada, &update(1, "{}"), 20);
+    assert!(matches!(room.flush(40).first(), Some(Effect::Broadcast { except: Some(by), .. }) if *by == ada));
+}
+
+#[test]
+fn a_fast_sender_is_coalesced_and_a_flood_is_closed() {
+    let settings = Settings { frames_per_s: 10, frames_burst: 2, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 0);
+    let ada = join(&mut room, "ada", 1, 1_000);
+    for clock in 1..=4 {
+        assert_eq!(closes(&room.frame(ada, &update(clock, "{}"), 1_000)), []);
+    }
+    let clock = |room: &Room| room.peer(ada).map(|peer| peer.clock);
+    assert_eq!(clock(&room), Some(2));
+    room.flush(1_050);
+    assert_eq!(clock(&room), Some(2), "its bucket is still empty");
+    assert!(room.flush_ms().is_some());
+    assert_eq!(kinds(&room.flush(1_100)), ["patch"]);
+    assert_eq!((clock(&room), room.flush_ms()), (Some(4), None));
+    let flood =
+        |room: &mut Room| (5..20).flat_map(|clock| room.frame(ada, &update(clock, "{}"), 1_150)).collect::<Vec<_>>();
+    assert_eq!(closes(&flood(&mut room)).first(), Some(&(ada, close::TOO_FAST)));
+}
+
+#[test]
+fn a_crash_within_a_tick_leaves_nobody_in_the_dark() {
+    let mut room = Room::default();
+    let ada = join(&mut room, "ada", 1, 1_000);
+    room.frame(ada, &update(1, "{}"), 1_000);
+    let peers: Vec<Peer> = room.peers().cloned().collect();
+    assert_eq!(kinds(&Room::restore(Settings::DEFAULT, peers.clone(), 1_010).flush(1_050)), ["patch"]);
+    assert_eq!(Room::restore(Settings::DEFAULT, peers, 11_000).flush_ms(), None);
+}
+
+#[test]
+fn one_user_has_so_many_seats_and_no_more() {
+    let mut room = Room::restore(Settings { max_per_user: 2, ..Settings::DEFAULT }, [], 0);
+    join(&mut room, "a1", 1, 10);
+    join(&mut room, "a2", 1, 10);
+    assert_eq!(room.join(identity("a3", 1), 10).expect_err("too many").code, Code::QuotaExceeded);
+    assert!(room.join(identity("a1", 1), 10).is_ok(), "taking one's own place takes no more of them");
+    assert!(room.join(identity("b", 2), 10).is_ok());
+}
+
+#[test]
+fn an_admission_from_before_a_narrowing_is_refused() {
+    let mut room = Room::default();
+    room.narrow(identity("x", 1).user_id, 6);
+    assert_eq!(room.join(identity("a", 1), 10).expect_err("older").code, Code::GateUnavailable);
+    assert!(room.join(Identity { authz_epoch: 6, ..identity("a", 1) }, 10).is_ok());
+    assert!(room.join(identity("b", 2), 10).is_ok(), "it is about one user");
+}
+
+#[test]
+fn a_narrowing_without_an_epoch_has_the_next_join_checked_at_once() {
+    let mut room = Room::default();
+    join(&mut room, "b", 2, 10);
+    assert_eq!((room.to_check(10).0, room.next_tick_ms(10)), (vec![], Some(60_010)));
+    room.narrow(identity("x", 1).user_id, 0);
+    join(&mut room, "a", 1, 20);
+    assert_eq!(room.next_tick_ms(20), Some(20));
+    assert_eq!(room.to_check(20).0.len(), 2);
+}
+
+#[test]
+fn everybody_is_asked_after_once_per_period_and_by_user() {
+    let mut room = Room::default();
+    let first = join(&mut room, "a1", 1, 10);
+    let second = join(&mut room, "a2", 1, 10);
+    join(&mut room, "b", 2, 10);
+    assert_eq!(room.to_check(60_009).0, []);
+    let (users, up_to) = room.to_check(60_010);
+    assert_eq!((users.len(), room.to_check(60_010).0.len()), (2, 0));
+    let later = room.join(identity("a3", 1), 60_011).expect("joined").0;
+    assert_eq!(
+        closes(&room.revoke(identity("x", 1).user_id, up_to)),
+        [(first, close::FORBIDDEN), (second, close::FORBIDDEN)]
+    );
+    assert!(room.peer(later).is_some(), "who came after the question has an admission of his own");
+    let peers: Vec<Peer> = room.peers().cloned().collect();
+    assert_eq!(Room::restore(Settings::DEFAULT, peers, 60_020).to_check(60_020).0.len(), 2, "after a hibernation too");
 }
 
 #[test]
@@ -72,7 +185,7 @@ fn a_newer_socket_takes_the_place_and_the_state() {
     room.frame(old, &update(5, r#"{"x":1}"#), 20);
     let (new, effects) = room.join(identity("ada", 1), 10).expect("joined");
     assert_eq!(closes(&effects), [(old, close::REPLACED)]);
-    assert_eq!(room.closed(old), []);
+    assert_eq!(room.closed(old), [Effect::Forget { connection: old }]);
     assert_eq!(room.peer(new).map(|peer| peer.clock), Some(5));
     assert_eq!(room.join(identity("ada", 2), 30).expect_err("another user").code, Code::ClientMismatch);
 }
@@ -84,7 +197,7 @@ fn a_late_end_of_an_old_socket_ends_no_new_one() {
     assert_eq!(closes(&room.binary(old)), [(old, close::UNSUPPORTED)]);
     let new = join(&mut room, "ada", 1, 10);
     assert_ne!(old, new);
-    assert_eq!(room.closed(old), []);
+    assert_eq!(room.closed(old), [Effect::Forget { connection: old }]);
     assert!(room.peer(new).is_some());
 }
 
@@ -94,6 +207,7 @@ fn silence_and_the_end_of_the_credential_close() {
     let ada = join(&mut room, "ada", 1, 10);
     assert_eq!(room.next_tick_ms(10), Some(60_010));
     room.seen(ada, 950_000);
+    assert_eq!((room.tick(950_000), room.to_check(950_000).0.len()), (vec![], 1));
     assert_eq!(room.next_tick_ms(950_000), Some(1_000_000));
     assert_eq!(room.tick(999_999), []);
     assert_eq!(closes(&room.tick(1_000_000)), [(ada, close::EXPIRED)]);
@@ -107,7 +221,7 @@ fn a_narrowing_closes_every_socket_of_its_user() {
     let mut room = Room::default();
     let (first, second) = (join(&mut room, "a1", 1, 10), join(&mut room, "a2", 1, 10));
     join(&mut room, "b", 2, 10);
-    let effects = room.narrow(identity("x", 1).user_id);
+    let effects = room.narrow(identity("x", 1).user_id, 6);
     assert_eq!(closes(&effects), [(first, close::FORBIDDEN), (second, close::FORBIDDEN)]);
     assert_eq!(room.peers().count(), 1);
     assert_eq!(closes(&room.clear()).len(), 1);
@@ -127,7 +241,7 @@ fn a_bad_frame_closes_its_sender_alone() {
 
 #[test]
 fn a_full_room_takes_nobody_new() {
-    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::default() }, []);
+    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 0);
     join(&mut room, "ada", 1, 10);
     assert_eq!(room.join(identity("bob", 2), 10).expect_err("full").code, Code::Overloaded);
     assert!(room.join(identity("ada", 1), 10).is_ok());
