@@ -90,16 +90,50 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.path.ends_with("{scope_id}") {
         parameters.push(schema::offset_parameter());
     }
-    if route.policy.idempotent {
-        parameters.push(schema::idempotency_parameter());
+    if is_presence(route) {
+        parameters.push(schema::client_parameter());
     }
+    parameters.extend(headers(route));
     parameters
+}
+
+/// The headers that a row reads, besides the credential.
+fn headers(route: &Route) -> Vec<Value> {
+    let below = |parameter| route.path.contains(parameter);
+    let when = |holds: bool, parameter: Value| holds.then_some(parameter);
+    [
+        when(route.policy.idempotent, schema::idempotency_parameter()),
+        when(changes_an_item(route), schema::if_match_parameter()),
+        when(has_tag(route), schema::if_none_match_parameter()),
+        when(route.policy.who != Who::Public, schema::revision_parameter()),
+        when(below("{org}") || below("{ws}"), schema::tenant_parameter("x-org-id", "org")),
+        when(below("{ws}"), schema::tenant_parameter("x-workspace-id", "ws")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn changes_an_item(route: &Route) -> bool {
+    matches!(route.method, "PATCH" | "PUT" | "DELETE")
+}
+
+fn has_tag(route: &Route) -> bool {
+    route.method == "GET" && route.policy.cache != CacheProfile::NoStore
+}
+
+fn is_presence(route: &Route) -> bool {
+    route.gives.schema == "[]Peer"
 }
 
 fn responses(route: &Route) -> Value {
     let mut responses = Map::new();
     responses.insert(route.gives.status.to_string(), success(route));
-    if route.method == "GET" && route.policy.cache != CacheProfile::NoStore {
+    if is_presence(route) {
+        let description = "The caller has joined: the WebSocket's frames are JSON text.";
+        responses.insert("101".into(), json!({ "description": description }));
+    }
+    if has_tag(route) {
         responses.insert("304".into(), json!({ "description": "The caller has it already." }));
     }
     for code in refusals(route) {
@@ -142,14 +176,17 @@ fn refusals(route: &Route) -> Vec<Code> {
     if let Body::Json(..) = route.policy.body {
         codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::Conflict]);
     }
-    if matches!(route.method, "PATCH" | "PUT" | "DELETE") {
+    if changes_an_item(route) {
         codes.extend([Code::PreconditionFailed, Code::Conflict]);
     }
     if route.policy.idempotent {
         codes.push(Code::IdempotencyMismatch);
     }
-    if route.path.ends_with("{scope_id}") || route.path.ends_with("/accept") {
+    if route.path.ends_with("{scope_id}") {
         codes.push(Code::OffsetGone);
+    }
+    if route.path.ends_with("/accept") {
+        codes.push(Code::InvitationExpired);
     }
     codes
 }

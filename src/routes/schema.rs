@@ -88,6 +88,7 @@ fn invitation(extra: &[(&str, Value)]) -> Value {
         ("workspace_id", optional(id("ws"))),
         ("workspace_role", json!({ "enum": ["viewer", "editor", "admin", null] })),
         ("state", one_of(&["pending", "accepted", "expired"])),
+        ("version", json!({ "type": "integer" })),
         ("expires_at", time()),
         ("created_at", time()),
     ];
@@ -143,7 +144,6 @@ fn answers() -> Vec<(&'static str, Value)> {
                 ("slug", slug()),
                 ("role", one_of(&WORKSPACE_ROLES)),
                 ("version", integer.clone()),
-                ("revision", integer.clone()),
                 ("created_at", time()),
                 ("updated_at", time()),
             ]),
@@ -346,6 +346,56 @@ pub fn idempotency_parameter() -> Value {
     })
 }
 
+/// `If-Match`, on changes of one item.
+#[must_use]
+pub fn if_match_parameter() -> Value {
+    json!({
+        "name": "If-Match", "in": "header",
+        "description": "The change is made only if the item still has the version of one of these `ETag`s, else 412. `*`: any.",
+        "schema": { "type": "string", "pattern": "^(\\*|\"[0-9]{1,18}(\\.[A-Za-z0-9_-]{11})?\"(, ?\"[0-9]{1,18}(\\.[A-Za-z0-9_-]{11})?\")*)$" }
+    })
+}
+
+/// `If-None-Match`, on reads that have an `ETag`.
+#[must_use]
+pub fn if_none_match_parameter() -> Value {
+    json!({
+        "name": "If-None-Match", "in": "header",
+        "description": "The `ETag`s of what the caller holds: 304 if it is still the answer.",
+        "schema": { "type": "string" }
+    })
+}
+
+/// `x-drey-revision`, on every call of a tenant.
+#[must_use]
+pub fn revision_parameter() -> Value {
+    json!({
+        "name": "x-drey-revision", "in": "header",
+        "description": "The `x-drey-revision` of an earlier answer of this tenant: nothing older is answered. One above the tenant's own: 400.",
+        "schema": { "type": "integer", "minimum": 0 }
+    })
+}
+
+/// `x-org-id` and `x-workspace-id`: optional, but sent they must name the tenant of the path.
+#[must_use]
+pub fn tenant_parameter(name: &str, prefix: &str) -> Value {
+    json!({
+        "name": name, "in": "header",
+        "description": "Sent, it must name the tenant of the path: 400 if it names another.",
+        "schema": id(prefix)
+    })
+}
+
+/// `client_id` of a room.
+#[must_use]
+pub fn client_parameter() -> Value {
+    json!({
+        "name": "client_id", "in": "query",
+        "description": "Of a WebSocket: who comes back under his own id takes his place. Minted if absent.",
+        "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }
+    })
+}
+
 /// The headers that successful answers share.
 #[must_use]
 pub fn headers() -> Value {
@@ -355,6 +405,7 @@ pub fn headers() -> Value {
         "ratelimit": text("What is left: draft-ietf-httpapi-ratelimit-headers."),
         "ratelimit-policy": text("The limit that is nearest."),
         "etag": text("The entity tag, for If-None-Match and If-Match."),
+        "x-drey-revision": text("The revision of the tenant, to send back in order to read nothing older."),
     })
 }
 
@@ -362,5 +413,5 @@ pub fn headers() -> Value {
 #[must_use]
 pub fn header_references() -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
-    json!({ "x-request-id": reference("x-request-id"), "ratelimit": reference("ratelimit"), "etag": reference("etag") })
+    json!({ "x-request-id": reference("x-request-id"), "ratelimit": reference("ratelimit"), "etag": reference("etag"), "x-drey-revision": reference("x-drey-revision") })
 }

@@ -109,6 +109,34 @@ test.each(["/", "/v1", "/v1/", "/v1/orgs/", "/v1/unknown", "/v2/me", "/v1/me/", 
   },
 );
 
+test("every header and parameter that an operation reads is documented", async () => {
+  const document = await spec();
+  const named = (row: Row) => (row.operation.parameters ?? []).map((one) => one.name.toLowerCase());
+  const missing = rows(document).flatMap((row) => {
+    const wanted = [
+      ...(isGuarded(document, row) ? ["x-drey-revision"] : []),
+      ...(row.path.includes("{org}") ? ["x-org-id"] : []),
+      ...(row.path.includes("{ws}") ? ["x-org-id", "x-workspace-id"] : []),
+      ...(["PATCH", "PUT", "DELETE"].includes(row.method) ? ["if-match"] : []),
+      ...(row.path.endsWith("/presence") ? ["client_id"] : []),
+      ...("304" in row.operation.responses ? ["if-none-match"] : []),
+    ];
+    return wanted
+      .filter((name) => !named(row).includes(name))
+      .map((name) => `${row.method} ${row.path} ${name}`);
+  });
+  expect(missing).toEqual([]);
+});
+
+test("presence documents its upgrade, and each 410 says what has gone", async () => {
+  const { paths } = await spec();
+  const described = (path: string, method: string, status: string) =>
+    (paths[path]?.[method]?.responses[status] as { description?: string } | undefined)?.description;
+  expect(described("/v1/workspaces/{ws}/presence", "get", "101")).toMatch(/WebSocket/);
+  expect(described("/v1/invitations/accept", "post", "410")).toMatch(/invitation/i);
+  expect(described("/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "get", "410")).toMatch(/offset/i);
+});
+
 test("every operation documents the problem answers that any caller can meet", async () => {
   const document = await spec();
   const poor = rows(document)
