@@ -195,7 +195,7 @@ impl From<StoreError> for Problem {
                 Self::unavailable(Code::UpstreamUnavailable, detail, retry_after)
             }
             StoreError::Timeout => Self::unavailable(Code::DeadlineExceeded, "Postgres did not answer in time", 1),
-            StoreError::Fault { detail } => Self::internal(detail),
+            StoreError::Schema { detail } | StoreError::Fault { detail } => Self::internal(detail),
         }
     }
 }

@@ -87,9 +87,7 @@ pub async fn ready(s: &Session<'_>) -> Result<Readiness> {
     let session = s.with_caller(Caller::default());
     let read = s.neon.run(&session, &[call], Effect::Read, Consistency::Primary, decode).await;
     match read {
-        Err(StoreError::Fault { detail }) if detail.contains("42P01") || detail.contains("42501") => {
-            Ok(nothing_there())
-        }
+        Err(StoreError::Schema { .. }) => Ok(nothing_there()),
         read => read,
     }
 }

@@ -1,8 +1,9 @@
 /** `/healthz` and `/readyz`: alive, and ready to serve. */
 import { readdirSync } from "node:fs";
+import pg from "pg";
 import { expect, test } from "vitest";
 import { call, expectProblem, expectStatus } from "./actors.ts";
-import { emptyDatabase, world } from "./world.ts";
+import { emptyDatabase, freshDatabase, world } from "./world.ts";
 
 test("healthz is alive without credential, without limit and without Postgres", async () => {
   const answer = expectStatus(await call<Record<string, unknown>>(null, "GET", "/healthz"), 200);
@@ -32,6 +33,18 @@ test("readyz without the migrations is 503 and names each that is missing", asyn
     expect(JSON.stringify(problem.errors)).toContain(file.split("_")[0]);
   }
   expectStatus(await call(null, "GET", `${cell.api}/healthz`), 200);
+});
+
+test("readyz names the index that is missing", async () => {
+  await using database = await freshDatabase();
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query("drop index audit_event_list_idx").finally(() => client.end());
+  const connection = new URL(world().neonConnection);
+  connection.pathname = new URL(database.url).pathname;
+  await using cell = await world().restart({ NEON_CONNECTION_STRING: connection.href });
+  const problem = expectProblem(await call(null, "GET", `${cell.api}/readyz`), 503, "upstream-unavailable");
+  expect(problem.errors).toEqual([{ pointer: "index/audit_event_list_idx", detail: expect.any(String) }]);
 });
 
 test("HEAD answers like GET without a body", async () => {

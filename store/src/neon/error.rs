@@ -27,6 +27,12 @@ pub enum StoreError {
     /// The request's time ran out first.
     #[error("the deadline passed before the database answered")]
     Timeout,
+    /// A table or function that the statement names is not there, or not ours to read: migrations are missing.
+    #[error("the schema is another: {detail}")]
+    Schema {
+        /// What is wrong, for the log.
+        detail: String,
+    },
     /// Our fault.
     #[error("the store failed: {detail}")]
     Fault {
@@ -106,6 +112,9 @@ impl Failure {
             Self::Status(status) => StoreError::fault(format!("{statement}: Neon answered status {status}")),
             Self::Postgres(error) if error.code == "57014" => StoreError::Timeout,
             Self::Postgres(error) if passing => unavailable(statement, &error.words()),
+            Self::Postgres(error) if matches!(&*error.code, "42P01" | "42883" | "42501") => {
+                StoreError::Schema { detail: format!("{statement}: {}", error.words()) }
+            }
             Self::Postgres(error) => error
                 .refusal()
                 .map_or_else(|| StoreError::fault(format!("{statement}: {}", error.words())), StoreError::Refused),
@@ -195,6 +204,8 @@ mod tests {
         ] {
             assert!(matches!(told(status, body), StoreError::Fault { .. }), "{body}");
         }
+        let absent = r#"{"message":"relation \"schema_migrations\" does not exist","code":"42P01"}"#;
+        assert!(matches!(told(400, absent), StoreError::Schema { .. }));
         assert!(matches!(told(400, r#"{"message":"canceling","code":"57014"}"#), StoreError::Timeout));
     }
 
