@@ -7,10 +7,11 @@ use drey_core::sync::{ClientId, Mutation, Offset, Push, ReadFrom, ScopeRef, Scop
 use drey_store::sync_push::{self, PushCall, PushMutation, PushReject};
 use drey_store::sync_read::{self, Chunk};
 
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::call::Call;
 use crate::json;
 use crate::problem::{Outcome, Problem};
+use crate::routes::written;
 
 /// A chunk's fixed cap (design §4). It never changes within a generation: a closed chunk is immutable.
 const CHUNK_BYTES: u32 = 1024 * 1024;
@@ -120,8 +121,13 @@ pub(super) async fn read(call: &Call<'_>) -> Outcome<Answer> {
     let chunk = chunk.ok_or_else(Problem::not_found)?;
     match from {
         ReadFrom::Now => tail(&chunk),
-        ReadFrom::Start => catch_up(&chunk, chunk.floor == 0),
-        ReadFrom::At(offset) => catch_up(&chunk, offset.generation() == chunk.generation && after >= chunk.floor),
+        // The beginning names no generation: after a restore the same question has another answer.
+        ReadFrom::Start => Ok(catch_up(&chunk, chunk.floor == 0)?.with("cache-control", "private, no-cache")),
+        ReadFrom::At(offset) => {
+            let exists = offset.generation() == chunk.generation && (chunk.floor..=chunk.epoch).contains(&after);
+            let answer = catch_up(&chunk, exists)?;
+            Ok(if chunk.closed { written::read(answer, chunk.revision) } else { answer })
+        }
     }
 }
 
@@ -142,17 +148,19 @@ fn tail(chunk: &Chunk) -> Outcome<Answer> {
 /// Messages from an offset. A full chunk never changes again; the last one is asked for again each time.
 fn catch_up(chunk: &Chunk, exists: bool) -> Outcome<Answer> {
     if !exists {
-        let detail = "The log no longer reaches back to this offset. Start again with offset=-1.";
+        let detail = "The log does not hold this offset. Start again with offset=-1.";
         return Err(Problem::new(Code::OffsetGone, detail));
     }
-    let tag = format!("\"{}:{}:{}\"", chunk.generation, chunk.start, chunk.end);
+    // The same messages with more to come are another answer: its reader must not take them for the tail.
+    let closed = if chunk.closed { ":closed" } else { "" };
+    let tag = format!("\"{}:{}:{}{closed}\"", chunk.generation, chunk.start, chunk.end);
     let body = chunk.messages.clone().into_bytes();
     let answer = Answer::bytes(200, "application/json", body).with("etag", tag);
     let answer = answer.with("stream-next-offset", offset(chunk.generation, chunk.end)?);
     if chunk.closed {
         return Ok(answer);
     }
-    Ok(answer.with("stream-up-to-date", "true").with("cache-control", "private, no-cache").keep(Keep::Never))
+    Ok(answer.with("stream-up-to-date", "true").with("cache-control", "private, no-cache"))
 }
 
 fn offset(generation: i64, epoch: i64) -> Outcome<String> {

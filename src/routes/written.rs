@@ -1,26 +1,77 @@
 //! The answers of writes, and of reads of one item: entity tags, revisions, replays.
 
-use drey_core::etag::version_tag;
-use drey_store::Written;
+use drey_core::etag::{item_tag, version_tag};
+use drey_store::{Read, Written, invitation, org, org_member, project, workspace, workspace_member};
 use serde::Serialize;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Keep};
 use crate::problem::Outcome;
 
-/// One item: its entity tag is its version (RFC 9110 §8.8.3, strong).
-pub(super) fn item(item: &impl Serialize, version: i64) -> Outcome<Answer> {
-    Ok(Answer::json(200, item)?.with("etag", version_tag(version)))
+/// A thing with a version.
+pub(super) trait Item: Serialize {
+    /// Whether its body is its own row, so that the version says all. Other bodies also show the caller's role, or a
+    /// name and an address that change elsewhere, or what time has made of it.
+    const IS_ITS_ROW: bool = false;
+
+    /// Grows with each change of its row.
+    fn version(&self) -> i64;
+}
+
+macro_rules! items {
+    ($($item:ty),+ $(,)?) => {
+        $(impl Item for $item {
+            fn version(&self) -> i64 {
+                self.version
+            }
+        })+
+    };
+}
+
+items! {
+    invitation::Invitation,
+    org::Org,
+    org_member::OrgMember,
+    workspace::Workspace,
+    workspace_member::WorkspaceMember,
+}
+
+impl Item for project::Project {
+    const IS_ITS_ROW: bool = true;
+
+    fn version(&self) -> i64 {
+        self.version
+    }
+}
+
+/// One item that was read, storable until the revision moves.
+pub(super) fn found<T: Item>(found: &Read<T>) -> Outcome<Answer> {
+    Ok(read(item(200, &found.item)?, found.revision))
+}
+
+/// What was read at a revision (0: of no tenant): the revision to send back, and to file a copy under.
+#[must_use]
+pub fn read(answer: Answer, revision: i64) -> Answer {
+    if revision == 0 {
+        return answer;
+    }
+    answer.with("x-drey-revision", revision.to_string()).keep(Keep::AtRevision(revision))
+}
+
+/// One item with its entity tag (RFC 9110 §8.8.3, strong): `If-Match` compares the version in it, `If-None-Match` all.
+fn item<T: Item>(status: u16, item: &T) -> Outcome<Answer> {
+    let answer = Answer::json(status, item)?;
+    let tag = if T::IS_ITS_ROW { version_tag(item.version()) } else { item_tag(item.version(), &answer.body) };
+    Ok(answer.with("etag", tag))
 }
 
 /// 201 with where the thing is. A replay answers the same and says so.
-pub(super) fn created<T: Serialize>(written: &Written<T>, location: &str, version: i64) -> Outcome<Answer> {
-    let answer = Answer::json(201, &written.item)?.with("location", location).with("etag", version_tag(version));
-    Ok(marked(answer, written))
+pub(super) fn created<T: Item>(written: &Written<T>, location: &str) -> Outcome<Answer> {
+    Ok(marked(item(201, &written.item)?.with("location", location), written))
 }
 
 /// 200 with the item as it is now.
-pub(super) fn changed<T: Serialize>(written: &Written<T>, version: i64) -> Outcome<Answer> {
-    Ok(marked(item(&written.item, version)?, written))
+pub(super) fn changed<T: Item>(written: &Written<T>) -> Outcome<Answer> {
+    Ok(marked(item(200, &written.item)?, written))
 }
 
 /// 204.

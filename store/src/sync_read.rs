@@ -27,6 +27,8 @@ pub struct Chunk {
     pub messages: String,
     /// Whether the next message did not fit: this chunk will never change.
     pub closed: bool,
+    /// The revision of the workspace in the same snapshot: what a copy of a closed chunk is filed under.
+    pub revision: i64,
 }
 
 /// One statement, one snapshot: epoch, floor and messages agree. `bytes` bounds each message from above, so the cut is found on the
@@ -34,8 +36,8 @@ pub struct Chunk {
 pub(crate) const READ: Statement = Statement {
     name: "sync.read",
     sql: "with scope as materialized ( \
-            select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor \
-            from (select workspace_role($1::uuid) as role) access \
+            select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor, access.revision \
+            from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
             left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
             where access.role is not null \
               and case when s.scope_id is null or s.user_id is not null then sync_thing_exists($1::uuid, $2::text, $3::text) else true end \
@@ -49,7 +51,7 @@ pub(crate) const READ: Statement = Statement {
             select coalesce(max(z.server_epoch) filter (where z.n <= 1000 and (z.total <= $5::bigint or z.n = 1)), $4::bigint) as last, \
                    coalesce(max(z.server_epoch), $4::bigint) as seen from sized z \
           ) \
-          select scope.generation, scope.epoch, scope.floor, cut.last, cut.seen > cut.last as closed, '[' || coalesce(( \
+          select scope.generation, scope.epoch, scope.floor, cut.last, cut.seen > cut.last as closed, scope.revision, '[' || coalesce(( \
             select string_agg( \
               '{\"type\":' || to_json(m.entity_type)::text || ',\"key\":' || to_json(m.entity_type || '/' || m.entity_id)::text \
               || coalesce(',\"value\":' || m.value::text, '') \
@@ -88,8 +90,9 @@ fn chunk(mut answer: Answer<'_>, start: i64) -> Result<Option<Chunk>> {
         end: row.i64(3)?,
         messages: String::new(),
         closed: row.bool(4)?,
+        revision: row.i64(5)?,
     };
-    chunk.messages = answer.take(0, 5).ok_or_else(|| StoreError::fault("sync.read: no messages column"))?;
+    chunk.messages = answer.take(0, 6).ok_or_else(|| StoreError::fault("sync.read: no messages column"))?;
     Ok(Some(chunk))
 }
 
@@ -105,8 +108,9 @@ mod tests {
 
     #[test]
     fn a_chunk_is_the_row_and_its_messages() {
-        let chunk = read(r#"[["1","9","0","5","t","[{\"type\":\"request\"}]"]]"#).expect("there is one");
+        let chunk = read(r#"[["1","9","0","5","t","4","[{\"type\":\"request\"}]"]]"#).expect("there is one");
         assert_eq!((chunk.generation, chunk.epoch, chunk.start, chunk.end, chunk.closed), (1, 9, 3, 5, true));
+        assert_eq!(chunk.revision, 4);
         assert_eq!(chunk.messages, r#"[{"type":"request"}]"#);
         assert_eq!(read("[]"), None);
     }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, member, nowhere, project, trace, user } from "./actors.ts";
 import { neonCounters } from "./neighbours.ts";
 import { catchUp, device, mutation, push, readScope, workspaceScope } from "./pushes.ts";
+import { poll } from "./world.ts";
 
 test("what was pushed is read as State messages, value for value", async () => {
   const place = await home();
@@ -99,9 +100,17 @@ test.each(["banana", "1", "1_", "_1", "1_1", "-2", "1_000000000000000x", "1_0000
 test("an offset of another generation or past the tail is gone", async () => {
   const place = await home();
   const scope = workspaceScope(place);
-  for (const offset of ["2_0000000000000000", "7_0000000000000003"]) {
+  const one = device(place.owner, place);
+  expectStatus(await push(one, [mutation(one, scope)]), 200);
+  for (const offset of [
+    "2_0000000000000000",
+    "7_0000000000000003",
+    "1_0000000000000002",
+    "1_0000000000000100",
+  ]) {
     expectProblem(await readScope(place.owner, place, scope, `?offset=${offset}`), 410, "offset-gone");
   }
+  expectStatus(await readScope(place.owner, place, scope, "?offset=1_0000000000000001"), 200);
 });
 
 test("a full chunk is closed: immutable, identical for ever, and a repeated read costs no query", async () => {
@@ -118,18 +127,46 @@ test("a full chunk is closed: immutable, identical for ever, and a repeated read
       200,
     );
   }
-  const first = expectStatus(await readScope(place.owner, place, scope, "?offset=-1"), 200);
+  // The beginning names no generation: a restored scope begins otherwise.
+  const start = expectStatus(await readScope(place.owner, place, scope, "?offset=-1"), 200);
+  expect(start.headers.get("cache-control")).toBe("private, no-cache");
+  const offset = "?offset=1_0000000000000000";
+  const first = expectStatus(await readScope(place.owner, place, scope, offset), 200);
+  expect(first.text).toBe(start.text);
   expect(first.headers.get("cache-control")).toBe("private, max-age=31536000, immutable");
   expect(first.headers.get("stream-up-to-date")).toBeNull();
   expect(Buffer.byteLength(first.text)).toBeLessThanOrEqual(1024 * 1024 + 2);
-  const mine = trace();
-  const again = await readScope(place.owner, place, scope, "?offset=-1", { traceparent: mine.traceparent });
+  const { again, requests } = await poll("a HIT of the chunk", async () => {
+    const mine = trace();
+    const again = await readScope(place.owner, place, scope, offset, { traceparent: mine.traceparent });
+    if (again.headers.get("x-cache") !== "HIT") return undefined;
+    return { again, requests: (await neonCounters(mine.id)).requests };
+  });
   expect(expectStatus(again, 200).text).toBe(first.text);
+  expect(again.headers.get("cache-control")).toBe("private, max-age=31536000, immutable");
+  expect(requests).toBe(0);
   const all = await catchUp(place.owner, place, scope);
   expect(all.map((message) => message.headers.version)).toEqual(
     Array.from({ length: 24 }, (_, index) => index + 1),
   );
-  expect((await neonCounters(mine.id)).requests).toBeLessThanOrEqual(1);
+});
+
+test("a chunk that has been closed since is not the one its reader holds", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  // Five of them fill a chunk to less than its cap, the sixth does not fit.
+  const value = { filler: "x".repeat(200_000) };
+  const fill = (count: number) => Array.from({ length: count }, () => mutation(one, scope, { value }));
+  expectStatus(await push(one, fill(3)), 200);
+  expectStatus(await push(one, fill(2)), 200);
+  const offset = "?offset=1_0000000000000000";
+  const open = expectStatus(await readScope(place.owner, place, scope, offset), 200);
+  expect([open.body.length, open.headers.get("stream-up-to-date")]).toEqual([5, "true"]);
+  expectStatus(await push(one, fill(1)), 200);
+  const condition = { "if-none-match": String(open.headers.get("etag")) };
+  const closed = expectStatus(await readScope(place.owner, place, scope, offset, condition), 200);
+  expect([closed.body.length, closed.headers.get("stream-up-to-date")]).toEqual([5, null]);
 });
 
 test("the tail is never immutable and answers 304 to its ETag until it moves", async () => {
