@@ -77,10 +77,10 @@ begin
   raise exception using errcode = p_class, constraint = p_code, message = p_message, detail = p_detail;
 end $$;
 
--- 412 unless the caller named no version, or the one that stands.
-create function check_version(p_if_match bigint, p_version bigint) returns void language plpgsql as $$
+-- 412 unless the caller named no versions, or among others the one that stands. No version stands where there is no item.
+create function check_version(p_if_match bigint[], p_version bigint) returns void language plpgsql as $$
 begin
-  if p_if_match <> p_version then
+  if p_if_match is not null and p_version = any (p_if_match) is not true then
     perform refuse('DR412', 'precondition-failed', 'The item has changed since that version was read.');
   end if;
 end $$;

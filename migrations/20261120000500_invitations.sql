@@ -9,13 +9,12 @@ create table invitation (
   workspace_role   text        constraint invitation_workspace_role_check check (workspace_role in ('admin', 'editor', 'viewer')),
   -- SHA-256 of the token: the token itself is nowhere.
   token_digest     bytea       not null constraint invitation_digest_check check (octet_length(token_digest) = 32),
+  version          bigint      not null default 1,
   expires_at       timestamptz not null,
   accepted_at      timestamptz,
   accepted_by      uuid,
   -- The request that accepted it: the same request again is the Worker's retry of a lost commit.
   accepted_request text,
-  -- The idempotency key it was accepted with, if any: the same key again is answered as the first time.
-  accepted_key     text,
   created_by       uuid        not null,
   created_at       timestamptz not null default now(),
   constraint invitation_pkey primary key (org_id, invitation_id),

@@ -66,7 +66,7 @@ begin
   return answer;
 end $$;
 
-create function org_update(p_request text, p_if_match bigint, p_org uuid, p_name text) returns org_written
+create function org_update(p_request text, p_if_match bigint[], p_org uuid, p_name text) returns org_written
 language plpgsql as $$
 declare
   o org := lock_org(p_org);
@@ -83,7 +83,7 @@ begin
   return org_answer(o, caller_role, bumped.revision, bumped.authz_epoch);
 end $$;
 
-create function org_set_plan(p_request text, p_if_match bigint, p_org uuid, p_plan text) returns org_written
+create function org_set_plan(p_request text, p_if_match bigint[], p_org uuid, p_plan text) returns org_written
 language plpgsql as $$
 declare
   o org := lock_org(p_org);
@@ -101,26 +101,40 @@ begin
   return org_answer(o, caller_role, bumped.revision, bumped.authz_epoch);
 end $$;
 
+-- The gates that an organisation-wide change is told to before it is answered; the rest refresh by themselves.
+create function newest_workspaces(p_org uuid) returns uuid[] language sql stable as $$
+  select array(select w.workspace_id from workspace w where w.org_id = p_org
+               order by w.created_at desc, w.workspace_id desc limit 50)
+$$;
+
+-- What a write answers that concerns every workspace of the organisation: those to tell, newest first.
+create type org_write_done as (replayed boolean, revision bigint, authz_epoch bigint, workspace_ids uuid[]);
+
 -- Everything of the organisation goes with it, by cascade, except what the audit tells.
-create function org_delete(p_request text, p_if_match bigint, p_org uuid) returns write_done language plpgsql as $$
+create function org_delete(p_request text, p_if_match bigint[], p_org uuid) returns org_write_done language plpgsql as $$
 declare
   o org := lock_org(p_org);
+  told uuid[];
 begin
   perform require_org_role(p_org, 'owner');
   perform check_version(p_if_match, o.version);
+  told := newest_workspaces(p_org);
   perform audit(p_request, 'org.deleted', p_org, null, 'org', p_org);
   delete from org where org_id = p_org;
-  return row(false, o.revision + 1, o.authz_epoch + 1)::write_done;
+  return row(false, o.revision + 1, o.authz_epoch + 1, told)::org_write_done;
 end $$;
 
 create type org_member_written as (
   replayed boolean, revision bigint, authz_epoch bigint,
-  user_id uuid, email text, name text, role text, version bigint, created_at timestamptz);
+  user_id uuid, email text, name text, role text, version bigint, created_at timestamptz,
+  workspace_ids uuid[], narrowed boolean);
 
-create function org_member_answer(p_member org_member, p_revision bigint, p_authz_epoch bigint) returns org_member_written
+-- p_workspaces: whose gates have to know. p_narrowed: whether the member may do less than before.
+create function org_member_answer(p_member org_member, p_revision bigint, p_authz_epoch bigint, p_workspaces uuid[],
+                                  p_narrowed boolean) returns org_member_written
 language sql stable as $$
   select row(false, p_revision, p_authz_epoch, p_member.user_id, u.email, u.name, p_member.role, p_member.version,
-             p_member.created_at)::org_member_written
+             p_member.created_at, p_workspaces, p_narrowed)::org_member_written
   from (select 1) one left join user_account u on u.user_id = p_member.user_id
 $$;
 
@@ -147,7 +161,7 @@ begin
 end $$;
 
 -- Changes the role of a member. People join by invitation, not by this.
-create function org_member_put(p_request text, p_if_match bigint, p_org uuid, p_user uuid, p_role text)
+create function org_member_put(p_request text, p_if_match bigint[], p_org uuid, p_user uuid, p_role text)
 returns org_member_written language plpgsql as $$
 declare
   o org := lock_org(p_org);
@@ -158,7 +172,7 @@ declare
 begin
   perform check_version(p_if_match, m.version);
   if m.role = p_role then
-    return org_member_answer(m, o.revision, o.authz_epoch);
+    return org_member_answer(m, o.revision, o.authz_epoch, '{}', false);
   end if;
   if 'owner' in (m.role, p_role) and caller_role <> 'owner' then
     perform refuse('DR403', 'forbidden', 'Only an owner may grant or take the role owner.');
@@ -169,11 +183,11 @@ begin
   perform audit(p_request, 'org_member.role_changed', p_org, null, 'user', p_user,
                 jsonb_build_object('from', former, 'to', p_role));
   bumped := bump_org(p_org, org_rank(p_role) < org_rank(former));
-  return org_member_answer(m, bumped.revision, bumped.authz_epoch);
+  return org_member_answer(m, bumped.revision, bumped.authz_epoch, newest_workspaces(p_org), org_rank(p_role) < org_rank(former));
 end $$;
 
 -- Removes a member, or oneself, and his memberships of the organisation's workspaces.
-create function org_member_remove(p_request text, p_if_match bigint, p_org uuid, p_user uuid) returns write_done
+create function org_member_remove(p_request text, p_if_match bigint[], p_org uuid, p_user uuid) returns org_write_done
 language plpgsql as $$
 declare
   o org := lock_org(p_org);
@@ -198,7 +212,7 @@ begin
   perform audit(p_request, 'org_member.removed', p_org, null, 'user', p_user, jsonb_build_object('role', m.role));
   update workspace w set revision = w.revision + 1 where w.org_id = p_org and w.workspace_id = any (theirs);
   bumped := bump_org(p_org, true);
-  return row(false, bumped.revision, bumped.authz_epoch)::write_done;
+  return row(false, bumped.revision, bumped.authz_epoch, newest_workspaces(p_org))::org_write_done;
 end $$;
 
 -- migrate:down

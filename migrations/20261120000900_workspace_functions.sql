@@ -2,17 +2,17 @@
 
 create type workspace_written as (
   replayed boolean, revision bigint, authz_epoch bigint,
-  workspace_id uuid, org_id uuid, name text, slug text, role text, version bigint, workspace_revision bigint,
+  workspace_id uuid, org_id uuid, name text, slug text, role text, version bigint,
   created_at timestamptz, updated_at timestamptz);
 
-create function workspace_answer(p_workspace workspace, p_role text, p_revision bigint, p_authz_epoch bigint,
-                                 p_workspace_revision bigint) returns workspace_written language sql immutable as $$
+create function workspace_answer(p_workspace workspace, p_role text, p_revision bigint, p_authz_epoch bigint) returns workspace_written language sql immutable as $$
   select row(false, p_revision, p_authz_epoch, p_workspace.workspace_id, p_workspace.org_id, p_workspace.name,
-             p_workspace.slug, p_role, p_workspace.version, p_workspace_revision, p_workspace.created_at,
+             p_workspace.slug, p_role, p_workspace.version, p_workspace.created_at,
              p_workspace.updated_at)::workspace_written
 $$;
 
--- The creator becomes an admin of the workspace. Answers the revision of the ORGANISATION, whose list has grown.
+-- The creator becomes an admin of the workspace. Answers revision and epoch of the ORGANISATION, whose list has grown:
+-- its gate is told, and compares both with its own.
 create function workspace_create(p_method text, p_route text, p_key text, p_fingerprint bytea, p_request text,
                                  p_org uuid, p_workspace uuid, p_name text, p_slug text) returns workspace_written
 language plpgsql as $$
@@ -24,6 +24,7 @@ declare
   bumped record;
 begin
   if stored is not null then
+    perform require_org_role(p_org, 'member');
     answer := jsonb_populate_record(null::workspace_written, stored);
     answer.replayed := answer.workspace_id <> p_workspace;
     return answer;
@@ -37,20 +38,20 @@ begin
     if not found then
       perform refuse('DR409', 'conflict', 'This id is taken.');
     end if;
-    return workspace_answer(w, 'admin', o.revision, o.authz_epoch + w.authz_epoch, w.revision);
+    return workspace_answer(w, 'admin', o.revision, o.authz_epoch);
   end if;
   insert into workspace_member (workspace_id, user_id, org_id, role, workspace_created_at)
   values (p_workspace, app_user(), p_org, 'admin', w.created_at);
   perform audit(p_request, 'workspace.created', p_org, p_workspace, 'workspace', p_workspace);
   perform audit(p_request, 'workspace_member.added', p_org, p_workspace, 'user', app_user(), jsonb_build_object('role', 'admin'));
   bumped := bump_org(p_org, false);
-  answer := workspace_answer(w, 'admin', bumped.revision, bumped.authz_epoch + w.authz_epoch, w.revision);
+  answer := workspace_answer(w, 'admin', bumped.revision, bumped.authz_epoch);
   perform idempotency_end(p_method, p_route, p_key, p_fingerprint, to_jsonb(answer));
   return answer;
 end $$;
 
 -- Bumps the organisation too, whose list of workspaces shows the name.
-create function workspace_update(p_request text, p_if_match bigint, p_workspace uuid, p_name text, p_slug text)
+create function workspace_update(p_request text, p_if_match bigint[], p_workspace uuid, p_name text, p_slug text)
 returns workspace_written language plpgsql as $$
 declare
   w workspace := lock_workspace(p_workspace);
@@ -59,7 +60,7 @@ declare
 begin
   perform check_version(p_if_match, w.version);
   if (w.name, w.slug) = (coalesce(p_name, w.name), coalesce(p_slug, w.slug)) then
-    return workspace_answer(w, caller_role, w.revision, w.authz_epoch + (select o.authz_epoch from org o where o.org_id = w.org_id), w.revision);
+    return workspace_answer(w, caller_role, w.revision, w.authz_epoch + (select o.authz_epoch from org o where o.org_id = w.org_id));
   end if;
   update workspace set name = coalesce(p_name, name), slug = coalesce(p_slug, slug), version = version + 1, updated_at = now()
   where workspace_id = p_workspace returning * into w;
@@ -68,10 +69,10 @@ begin
                                                                 case when p_slug is not null then 'slug' end], null)));
   perform bump_org(w.org_id, false);
   bumped := bump_workspace(p_workspace, false);
-  return workspace_answer(w, caller_role, bumped.revision, bumped.authz_epoch, bumped.revision);
+  return workspace_answer(w, caller_role, bumped.revision, bumped.authz_epoch);
 end $$;
 
-create function workspace_delete(p_request text, p_if_match bigint, p_workspace uuid) returns write_done
+create function workspace_delete(p_request text, p_if_match bigint[], p_workspace uuid) returns write_done
 language plpgsql as $$
 declare
   w workspace := lock_workspace(p_workspace);
@@ -98,7 +99,7 @@ $$;
 
 -- Adds a member of the organisation to the workspace, or changes his role there. Bumps the organisation too: who
 -- is a member decides which workspaces its list shows him.
-create function workspace_member_put(p_request text, p_if_match bigint, p_workspace uuid, p_user uuid, p_role text)
+create function workspace_member_put(p_request text, p_if_match bigint[], p_workspace uuid, p_user uuid, p_role text)
 returns workspace_member_written language plpgsql as $$
 declare
   w workspace := lock_workspace(p_workspace);
@@ -109,10 +110,6 @@ declare
 begin
   select * into m from workspace_member where workspace_id = p_workspace and user_id = p_user;
   former := m.role;
-  -- NULL where there is no such member: who names a version of nothing is refused as well.
-  if p_if_match is not null and m.version is null then
-    perform check_version(p_if_match, 0);
-  end if;
   perform check_version(p_if_match, m.version);
   if former = p_role then
     return workspace_member_answer(m, w.revision, w.authz_epoch + (select o.authz_epoch from org o where o.org_id = w.org_id));
@@ -135,7 +132,7 @@ begin
   return workspace_member_answer(m, bumped.revision, bumped.authz_epoch);
 end $$;
 
-create function workspace_member_remove(p_request text, p_if_match bigint, p_workspace uuid, p_user uuid)
+create function workspace_member_remove(p_request text, p_if_match bigint[], p_workspace uuid, p_user uuid)
 returns write_done language plpgsql as $$
 declare
   w workspace := lock_workspace(p_workspace);

@@ -29,6 +29,7 @@ declare
   bumped record;
 begin
   if stored is not null then
+    perform require_workspace_role(p_workspace, 'editor');
     answer := jsonb_populate_record(null::project_written, stored);
     answer.replayed := answer.project_id <> p_project;
     return answer;
@@ -65,7 +66,7 @@ begin
   return p;
 end $$;
 
-create function project_update(p_request text, p_if_match bigint, p_workspace uuid, p_project uuid,
+create function project_update(p_request text, p_if_match bigint[], p_workspace uuid, p_project uuid,
                                p_name text, p_slug text, p_description text) returns project_written
 language plpgsql as $$
 declare
@@ -91,7 +92,7 @@ begin
   return project_answer(p, bumped.revision, bumped.authz_epoch);
 end $$;
 
-create function project_delete(p_request text, p_if_match bigint, p_workspace uuid, p_project uuid) returns write_done
+create function project_delete(p_request text, p_if_match bigint[], p_workspace uuid, p_project uuid) returns write_done
 language plpgsql as $$
 declare
   w workspace := lock_workspace_only(p_workspace);

@@ -17,13 +17,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admission::Principal;
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::edge::boundary::Header;
 use crate::json;
 use crate::notices::Notice;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
-use crate::routes::Route;
+use crate::routes::{Route, written};
 
 /// What the row's policy has proved about the caller.
 #[derive(Debug)]
@@ -125,6 +125,12 @@ impl<'a> Call<'a> {
         Ok(self.session_for(caller))
     }
 
+    /// The same for lists that may lag: read from the replica, if there is one, unless the caller says what he has seen.
+    pub fn lagging_session(&self) -> Outcome<Session<'_>> {
+        let session = self.session()?;
+        Ok(if self.request.least_revision()?.is_some() { session } else { session.lagging() })
+    }
+
     /// A session in an organisation that this very call creates.
     pub fn session_in_new_org(&self, org: OrgId) -> Outcome<Session<'_>> {
         let user = self.principal()?.user;
@@ -171,12 +177,10 @@ impl<'a> Call<'a> {
     /// What a write carries besides its values: idempotency, the request's id, the version it expects.
     pub fn write<'b>(&'b self, key: Option<&'b Key>) -> Outcome<Write<'b>> {
         let if_match = self.request.head.header(Header::IfMatch).map(etag::if_match).transpose();
-        let if_match = if_match.map_err(|_| {
-            Problem::new(Code::PreconditionFailed, "`If-Match` does not hold an entity tag that this API gave.")
-        })?;
+        let if_match = if_match.map_err(|error| Problem::parameter("if-match", format!("It {error}.")))?;
         let idempotency = key.map(|key| Idempotency {
             method: self.request.route.method,
-            route: self.request.route.path,
+            route: &self.request.head.path,
             key: key.as_str(),
             fingerprint: self.fingerprint(),
         });
@@ -207,7 +211,7 @@ impl<'a> Call<'a> {
                 format!("<{}>; rel=\"next\"", self.request.query.with(&self.request.head.path, "cursor", &cursor)),
             );
         }
-        Ok(answer.keep(Keep::AtRevision(page.revision)))
+        Ok(written::read(answer, page.revision))
     }
 }
 

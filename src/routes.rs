@@ -13,7 +13,6 @@ mod presence;
 mod projects;
 mod sync;
 mod workspaces;
-mod written;
 
 use drey_core::cache::CacheProfile::{self, Immutable, NoStore, Tenant};
 use drey_core::limit::Tier::{self, Anonymous, Relaxed, Standard, Strict};
@@ -27,6 +26,7 @@ use crate::call::Call;
 use crate::problem::Outcome;
 
 pub mod schema;
+pub mod written;
 
 /// Who may call; what the row proves is what the handler can ask of its [`Call`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

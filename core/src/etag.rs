@@ -6,31 +6,33 @@ use sha2::{Digest as _, Sha256};
 
 use crate::encoding::to_base64url;
 
-/// Why an `If-Match` names no version.
+/// A header that is neither `*` nor a list of entity tags: the caller's mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EtagError {
-    /// It is not a list of entity tags.
-    #[error("must be `*` or entity tags such as `\"7\"`")]
-    Malformed,
-    /// Its tags are weak or not versions, so none can match strongly: the precondition has failed.
-    #[error("must be a strong entity tag that an item was answered with")]
-    NeverMatches,
-    /// Several versions; a thing has one.
-    #[error("must name one version")]
-    Several,
-}
+#[error("must be `*` or entity tags such as `\"7\"`")]
+pub struct Malformed;
 
-/// The tag of an item: its version, strong.
+/// The tag of an item whose body is its row alone: the row's version, strong.
 #[must_use]
 pub fn version_tag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
+/// The tag of an item whose body also shows what other rows say (a role, a name): version and 64 bits of the body's
+/// SHA-256, strong. It changes whenever the body does, and still says which version a change was made to.
+#[must_use]
+pub fn item_tag(version: i64, body: &[u8]) -> String {
+    format!("\"{version}.{}\"", short_hash::<8>(body))
+}
+
 /// The tag of a body: 128 bits of its SHA-256, strong.
 #[must_use]
 pub fn body_tag(body: &[u8]) -> String {
+    format!("\"{}\"", short_hash::<16>(body))
+}
+
+fn short_hash<const BYTES: usize>(body: &[u8]) -> String {
     let digest: [u8; 32] = Sha256::digest(body).into();
-    format!("\"{}\"", to_base64url(digest.first_chunk::<16>().map_or(&[][..], |half| half)))
+    to_base64url(digest.first_chunk::<BYTES>().map_or(&[][..], |first| first))
 }
 
 /// Whether the caller already holds this representation: `*`, or one of the tags, weakly compared.
@@ -43,30 +45,31 @@ pub fn if_none_match(header: &str, tag: &str) -> bool {
     tags(header).is_some_and(|tags| tags.iter().any(|(_, held)| *held == opaque))
 }
 
-/// The version the caller demands; `None` for `*`, which any existing thing satisfies.
-///
-/// # Errors
-/// [`EtagError::Malformed`] and [`EtagError::Several`] are the caller's mistake; [`EtagError::NeverMatches`] is a
-/// precondition that fails.
-pub fn if_match(header: &str) -> Result<Option<i64>, EtagError> {
+/// The versions the caller would change; `None` for `*`, which any existing thing satisfies. Weak tags, and those that
+/// name no version, can never match strongly: an empty list is a precondition that fails.
+pub fn if_match(header: &str) -> Result<Option<Vec<i64>>, Malformed> {
     if header.trim() == "*" {
         return Ok(None);
     }
-    let tags = tags(header).ok_or(EtagError::Malformed)?;
+    let tags = tags(header).ok_or(Malformed)?;
     let mut versions: Vec<i64> = tags.iter().filter(|(weak, _)| !weak).filter_map(|(_, tag)| version(tag)).collect();
     versions.sort_unstable();
     versions.dedup();
-    match versions.as_slice() {
-        [] => Err(EtagError::NeverMatches),
-        [version] => Ok(Some(*version)),
-        _ => Err(EtagError::Several),
-    }
+    Ok(Some(versions))
 }
 
-/// Only the text that [`version_tag`] writes: `"07"` and `"+7"` are other tags than `"7"`.
+/// Only the texts that [`version_tag`] and [`item_tag`] write: `"07"` and `"+7"` are other tags than `"7"`. The hash is
+/// not looked at: what it covers beside the version cannot be changed by this request.
 fn version(tag: &str) -> Option<i64> {
-    let version = tag.trim_matches('"').parse().ok()?;
-    (version_tag(version) == tag).then_some(version)
+    let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let number = tag.split_once('.').map_or(Some(tag), |(number, hash)| is_short_hash(hash).then_some(number))?;
+    let version: i64 = number.parse().ok()?;
+    (version.to_string() == number).then_some(version)
+}
+
+/// Eight bytes are eleven characters of base64url.
+fn is_short_hash(text: &str) -> bool {
+    text.len() == 11 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The tags of a header, each with its weakness; the quotes stay. `None` if it is not such a list.
@@ -108,17 +111,20 @@ mod tests {
     }
 
     #[test]
-    fn the_strong_comparison_wants_one_version() {
+    fn the_strong_comparison_wants_versions() {
         for (header, expected) in [
             ("*", Ok(None)),
-            ("\"7\"", Ok(Some(7))),
-            (" \"7\" , W/\"8\" ", Ok(Some(7))),
-            ("\"7\",\"8\"", Err(EtagError::Several)),
-            ("W/\"7\"", Err(EtagError::NeverMatches)),
-            ("\"07\"", Err(EtagError::NeverMatches)),
-            ("\"abc\"", Err(EtagError::NeverMatches)),
-            ("7", Err(EtagError::Malformed)),
-            ("", Err(EtagError::Malformed)),
+            ("\"7\"", Ok(Some(vec![7]))),
+            ("\"7.RBNvo1WzZ4o\"", Ok(Some(vec![7]))),
+            (" \"7\" , W/\"8\" ", Ok(Some(vec![7]))),
+            ("\"8\",\"7\", \"8.RBNvo1WzZ4o\"", Ok(Some(vec![7, 8]))),
+            ("W/\"7\"", Ok(Some(vec![]))),
+            ("\"07\"", Ok(Some(vec![]))),
+            ("\"7.\"", Ok(Some(vec![]))),
+            ("\"7.RBNvo1WzZ4o=\"", Ok(Some(vec![]))),
+            ("\"abc\"", Ok(Some(vec![]))),
+            ("7", Err(Malformed)),
+            ("", Err(Malformed)),
         ] {
             assert_eq!(if_match(header), expected, "{header}");
         }
@@ -128,5 +134,6 @@ mod tests {
     #[test]
     fn the_tag_of_a_body_is_fixed() {
         assert_eq!(body_tag(b"{}"), "\"RBNvo1WzZ4oRRq0W9-hkng\"");
+        assert_eq!(item_tag(7, b"{}"), "\"7.RBNvo1WzZ4o\"");
     }
 }

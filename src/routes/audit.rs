@@ -2,7 +2,7 @@
 
 use drey_store::audit_event;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Keep};
 use crate::call::Call;
 use crate::problem::Outcome;
 
@@ -10,5 +10,8 @@ use crate::problem::Outcome;
 pub(super) async fn list(call: &Call<'_>) -> Outcome<Answer> {
     let workspace = call.workspace()?.workspace;
     let (limit, after) = call.page()?;
-    call.list(&audit_event::list(&call.session()?, workspace, limit, after.as_ref()).await?)
+    let session = call.lagging_session()?;
+    let answer = call.list(&audit_event::list(&session, workspace, limit, after.as_ref()).await?)?;
+    // A copy of what may lag would stay behind the revision that it is filed under.
+    Ok(if session.is_current() { answer } else { answer.keep(Keep::Never) })
 }

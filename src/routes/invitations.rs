@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::random;
 use crate::notices::Notice;
@@ -63,12 +63,12 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
         email: &body.email,
         role: body.role,
         workspace: workspace(&body)?,
-        token_digest: digest(&token(secret, id)),
+        token_digest: digest(&token(secret, id)?),
         expires_in_hours: hours(&body)?,
     };
     let key = call.idempotency_key()?;
     let made = invitation::create(&call.session()?, &call.write(key.as_ref())?, org, &new).await?;
-    let shown = InvitationCreated { invitation: &made.item, token: token(secret, made.item.id) };
+    let shown = InvitationCreated { invitation: &made.item, token: token(secret, made.item.id)? };
     let answer = Answer::json(201, &shown)?.with("location", format!("/v1/orgs/{org}/invitations/{}", made.item.id));
     call.tell(Notice::Changed(Subject::Org(org), news(&made, false)));
     Ok(written::marked(answer, &made))
@@ -86,7 +86,7 @@ pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let (org, _) = call.org()?;
     let id = call.request.parameter("invitation", InvitationId::parse)?;
     let read = invitation::get(&call.session()?, org, id).await?;
-    Ok(Answer::json(200, &read.item)?.keep(Keep::AtRevision(read.revision)))
+    written::found(&read)
 }
 
 /// Revoke an invitation.
@@ -106,14 +106,14 @@ pub(super) async fn accept(call: &Call<'_>) -> Outcome<Answer> {
     let user = call.principal()?.user;
     let org = &accepted.item.org;
     call.request.app.remembered.forget(user, org.id.uuid());
-    call.tell(Notice::Changed(Subject::Org(org.id), news(&accepted, true)));
+    // A gate may know that he was nobody here: like a narrowing, this is told before his next call can come.
+    call.tell(Notice::Narrowed(Subject::Org(org.id), news(&accepted, true)));
     if let Some(workspace) = accepted.item.workspace_id {
         call.request.app.remembered.forget(user, workspace.uuid());
         let unknown = News { revision: 0, authz_epoch: 0, roles_changed: true };
-        call.tell(Notice::Changed(Subject::Workspace(workspace), unknown));
+        call.tell(Notice::Narrowed(Subject::Workspace(workspace), unknown));
     }
-    let answer = written::item(org, org.version)?;
-    Ok(written::marked(answer, &accepted))
+    written::changed(&accepted.map(|accepted| accepted.org))
 }
 
 /// A role in a workspace needs the workspace, and the other way round.
@@ -133,12 +133,12 @@ fn hours(body: &InvitationCreate) -> Outcome<u32> {
 }
 
 /// 256 bits that only a holder of the secret can make.
-fn token(secret: &Secret, id: InvitationId) -> String {
+fn token(secret: &Secret, id: InvitationId) -> Outcome<String> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
-        .unwrap_or_else(|_| Hmac::<Sha256>::new(&hmac::digest::Key::<Hmac<Sha256>>::default()));
+        .map_err(|error| Problem::internal(format!("INVITATION_SECRET is no key: {error}")))?;
     mac.update(b"drey invitation ");
     mac.update(id.uuid().as_bytes());
-    format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())))
 }
 
 fn digest(token: &str) -> [u8; 32] {

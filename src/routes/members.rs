@@ -1,4 +1,7 @@
 //! The people of a workspace.
+//!
+//! Reads of them are never filed: names and addresses come from each person's own tokens, and change without a new
+//! revision of any workspace.
 
 use drey_core::role::WorkspaceRole;
 use drey_durable_objects::workspace_gate::Subject;
@@ -22,14 +25,15 @@ struct WorkspaceMemberPut {
 pub(super) async fn list(call: &Call<'_>) -> Outcome<Answer> {
     let workspace = call.workspace()?.workspace;
     let (limit, after) = call.page()?;
-    call.list(&workspace_member::list(&call.session()?, workspace, limit, after.as_ref()).await?)
+    let page = workspace_member::list(&call.session()?, workspace, limit, after.as_ref()).await?;
+    Ok(call.list(&page)?.keep(Keep::Never))
 }
 
 /// Read a member of a workspace.
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let workspace = call.workspace()?.workspace;
     let read = workspace_member::get(&call.session()?, workspace, call.user_parameter()?).await?;
-    Ok(written::item(&read.item, read.item.version)?.keep(Keep::AtRevision(read.revision)))
+    Ok(written::found(&read)?.keep(Keep::Never))
 }
 
 /// Add a member, or change a role. A person has to be in the organisation first.
@@ -40,7 +44,7 @@ pub(super) async fn put(call: &Call<'_>) -> Outcome<Answer> {
     let changed = workspace_member::put(&call.session()?, &call.write(None)?, workspace, user, body.role).await?;
     call.request.app.remembered.forget(user, workspace.uuid());
     call.tell(Notice::Narrowed(Subject::Workspace(workspace), news(&changed, true)));
-    written::changed(&changed, changed.item.version)
+    written::changed(&changed)
 }
 
 /// Remove a member, or leave.

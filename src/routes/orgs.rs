@@ -7,7 +7,7 @@ use drey_durable_objects::workspace_gate::{News, Subject};
 use drey_store::{Written, org};
 use serde::Deserialize;
 
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::random;
 use crate::notices::Notice;
@@ -42,21 +42,20 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let made = org::create(&call.session_in_new_org(new.id)?, &call.write(key.as_ref())?, &new).await?;
     let news = news(&made, true);
     call.tell(Notice::Created(Subject::Org(made.item.id), news, made.item.region));
-    written::created(&made, &format!("/v1/orgs/{}", made.item.id), made.item.version)
+    written::created(&made, &format!("/v1/orgs/{}", made.item.id))
 }
 
 /// List the organisations of the caller.
 pub(super) async fn list(call: &Call<'_>) -> Outcome<Answer> {
     let (limit, after) = call.page()?;
-    let page = org::list(&call.session()?, limit, after.as_ref()).await?;
-    call.list(&page)
+    call.list(&org::list(&call.lagging_session()?, limit, after.as_ref()).await?)
 }
 
 /// Read an organisation.
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let (org, _) = call.org()?;
     let read = org::get(&call.session()?, org).await?;
-    Ok(written::item(&read.item, read.item.version)?.keep(Keep::AtRevision(read.revision)))
+    written::found(&read)
 }
 
 /// Rename an organisation.
@@ -65,27 +64,22 @@ pub(super) async fn update(call: &Call<'_>) -> Outcome<Answer> {
     let body: OrgUpdate = call.json()?;
     let changed = org::update(&call.session()?, &call.write(None)?, org, body.name.as_ref()).await?;
     call.tell(Notice::Changed(Subject::Org(org), news(&changed, false)));
-    written::changed(&changed, changed.item.version)
+    written::changed(&changed)
 }
 
 /// Delete an organisation with everything in it. Its workspaces are gone in the same transaction, so their gates and
 /// rooms are told too: the first fifty at once, the rest find out when they refresh.
 pub(super) async fn delete(call: &Call<'_>) -> Outcome<Answer> {
     let (org, _) = call.org()?;
-    let session = call.session()?;
-    let workspaces = org::workspace_ids(&session, org, MOST_TOLD_AT_ONCE).await?;
-    let gone = org::delete(&session, &call.write(None)?, org).await?;
+    let gone = org::delete(&call.session()?, &call.write(None)?, org).await?;
     let news = news(&gone, true);
     call.tell(Notice::Narrowed(Subject::Org(org), news));
-    for workspace in workspaces {
+    for &workspace in &gone.item {
         call.tell(Notice::Narrowed(Subject::Workspace(workspace), news));
         call.tell(Notice::Closed(workspace));
     }
     Ok(written::gone(&gone))
 }
-
-/// An organisation-wide change tells this many workspaces before it is answered (design §2).
-pub(super) const MOST_TOLD_AT_ONCE: u32 = 50;
 
 /// Set the plan of a self-hosted organisation. Elsewhere the plan follows billing.
 pub(super) async fn set_plan(call: &Call<'_>) -> Outcome<Answer> {
@@ -97,7 +91,7 @@ pub(super) async fn set_plan(call: &Call<'_>) -> Outcome<Answer> {
     }
     let changed = org::set_plan(&call.session()?, &call.write(None)?, org, body.plan).await?;
     call.tell(Notice::Changed(Subject::Org(org), news(&changed, true)));
-    written::changed(&changed, changed.item.version)
+    written::changed(&changed)
 }
 
 /// What a write tells a gate.

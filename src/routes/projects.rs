@@ -6,7 +6,7 @@ use drey_durable_objects::workspace_gate::Subject;
 use drey_store::project;
 use serde::Deserialize;
 
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::random;
 use crate::notices::Notice;
@@ -41,7 +41,7 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let key = call.idempotency_key()?;
     let made = project::create(&call.session()?, &call.write(key.as_ref())?, workspace, &new).await?;
     call.tell(Notice::Changed(Subject::Workspace(workspace), news(&made, false)));
-    written::created(&made, &format!("/v1/workspaces/{workspace}/projects/{}", made.item.id), made.item.version)
+    written::created(&made, &format!("/v1/workspaces/{workspace}/projects/{}", made.item.id))
 }
 
 /// List projects.
@@ -56,7 +56,7 @@ pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let workspace = call.workspace()?.workspace;
     let id = call.request.parameter("project", ProjectId::parse)?;
     let read = project::get(&call.session()?, workspace, id).await?;
-    Ok(written::item(&read.item, read.item.version)?.keep(Keep::AtRevision(read.revision)))
+    written::found(&read)
 }
 
 /// Change a project.
@@ -71,7 +71,7 @@ pub(super) async fn update(call: &Call<'_>) -> Outcome<Answer> {
     };
     let changed = project::update(&call.session()?, &call.write(None)?, workspace, id, &change).await?;
     call.tell(Notice::Changed(Subject::Workspace(workspace), news(&changed, false)));
-    written::changed(&changed, changed.item.version)
+    written::changed(&changed)
 }
 
 /// Delete a project and its documents.

@@ -5,13 +5,16 @@ use drey_durable_objects::workspace_gate::{News, Subject};
 use drey_store::workspace;
 use serde::Deserialize;
 
-use crate::answer::{Answer, Keep};
+use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::random;
 use crate::notices::Notice;
 use crate::problem::Outcome;
 use crate::routes::orgs::news;
 use crate::routes::written;
+
+/// What Postgres gives a workspace that was just made.
+const FIRST_REVISION: i64 = 1;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,10 +41,10 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let made = workspace::create(&session, &call.write(key.as_ref())?, org, &new).await?;
     call.tell(Notice::Changed(Subject::Org(org), news(&made, false)));
     if let Some(grant) = call.grant() {
-        let first = News { revision: made.item.revision, authz_epoch: 0, roles_changed: true };
+        let first = News { revision: FIRST_REVISION, authz_epoch: 0, roles_changed: true };
         call.tell(Notice::Created(Subject::Workspace(made.item.id), first, grant.region));
     }
-    written::created(&made, &format!("/v1/workspaces/{}", made.item.id), made.item.version)
+    written::created(&made, &format!("/v1/workspaces/{}", made.item.id))
 }
 
 /// List the workspaces the caller can enter.
@@ -55,7 +58,7 @@ pub(super) async fn list(call: &Call<'_>) -> Outcome<Answer> {
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let access = call.workspace()?;
     let read = workspace::get(&call.session()?, access.workspace).await?;
-    Ok(written::item(&read.item, read.item.version)?.keep(Keep::AtRevision(read.revision)))
+    written::found(&read)
 }
 
 /// Change a workspace's name or slug.
@@ -65,7 +68,7 @@ pub(super) async fn update(call: &Call<'_>) -> Outcome<Answer> {
     let (name, slug) = (body.name.as_ref(), body.slug.as_ref());
     let changed = workspace::update(&call.session()?, &call.write(None)?, workspace, name, slug).await?;
     call.tell(Notice::Changed(Subject::Workspace(workspace), news(&changed, false)));
-    written::changed(&changed, changed.item.version)
+    written::changed(&changed)
 }
 
 /// Delete a workspace with everything in it.

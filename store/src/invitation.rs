@@ -46,6 +46,8 @@ pub struct Invitation {
     pub workspace_role: Option<WorkspaceRole>,
     /// How far it has come.
     pub state: InvitationState,
+    /// Grows by one with each change of the row.
+    pub version: i64,
     /// When it ends.
     pub expires_at: Timestamp,
     /// When it was made.
@@ -99,15 +101,16 @@ impl Invitation {
             workspace_id: row.opt_uuid(at + 4)?.map(WorkspaceId::from_uuid),
             workspace_role: row.opt_parsed(at + 5, WorkspaceRole::parse)?,
             state: row.parsed(at + 6, InvitationState::parse)?,
-            expires_at: row.timestamp(at + 7)?,
-            created_at: row.timestamp(at + 8)?,
+            version: row.i64(at + 7)?,
+            expires_at: row.timestamp(at + 8)?,
+            created_at: row.timestamp(at + 9)?,
         })
     }
 }
 
 pub(crate) const CREATE: Statement = Statement {
     name: "invitation.create",
-    sql: "select replayed, revision, authz_epoch, invitation_id, org_id, email, role, workspace_id, workspace_role, state, expires_at, created_at \
+    sql: "select replayed, revision, authz_epoch, invitation_id, org_id, email, role, workspace_id, workspace_role, state, version, expires_at, created_at \
           from invitation_create($1::text, $2::text, $3::text, $4::bytea, $5::text, $6::uuid, $7::uuid, $8::text, $9::text, $10::uuid, \
                                  $11::text, $12::bytea, $13::int)",
     hot: false,
@@ -137,7 +140,7 @@ pub async fn create(
 pub(crate) const LIST: Statement = Statement {
     name: "invitation.list",
     sql: "select access.role, access.revision, i.invitation_id, i.org_id, i.email, i.role, i.workspace_id, i.workspace_role, \
-                 invitation_state(i.accepted_at, i.expires_at), i.expires_at, i.created_at \
+                 invitation_state(i.accepted_at, i.expires_at), i.version, i.expires_at, i.created_at \
           from (select org_role($1::uuid) as role, (select o.revision from org o where o.org_id = $1::uuid) as revision) access \
           left join lateral ( \
             select * from invitation t where t.org_id = $1::uuid and access.role in ('owner', 'admin') \
@@ -152,13 +155,13 @@ pub(crate) const LIST: Statement = Statement {
 pub async fn list(s: &Session<'_>, org: OrgId, limit: u32, after: Option<&Position>) -> Result<Page<Invitation>> {
     let mut params = vec![uuid(org.uuid())];
     params.extend(paging(limit, after));
-    page(s, LIST.with(params), Needed::Org(OrgRole::Admin), limit, 10, |row| Invitation::read(row, 2)).await
+    page(s, LIST.with(params), Needed::Org(OrgRole::Admin), limit, 11, |row| Invitation::read(row, 2)).await
 }
 
 pub(crate) const GET: Statement = Statement {
     name: "invitation.get",
     sql: "select access.role, access.revision, i.invitation_id, i.org_id, i.email, i.role, i.workspace_id, i.workspace_role, \
-                 invitation_state(i.accepted_at, i.expires_at), i.expires_at, i.created_at \
+                 invitation_state(i.accepted_at, i.expires_at), i.version, i.expires_at, i.created_at \
           from (select org_role($1::uuid) as role, (select o.revision from org o where o.org_id = $1::uuid) as revision) access \
           left join invitation i on i.org_id = $1::uuid and i.invitation_id = $2::uuid and access.role in ('owner', 'admin')",
     hot: false,
@@ -172,29 +175,29 @@ pub async fn get(s: &Session<'_>, org: OrgId, invitation: InvitationId) -> Resul
 
 pub(crate) const REVOKE: Statement = Statement {
     name: "invitation.revoke",
-    sql: "select replayed, revision, authz_epoch from invitation_revoke($1::text, $2::uuid, $3::uuid)",
+    sql: "select replayed, revision, authz_epoch from invitation_revoke($1::text, $2::bigint[], $3::uuid, $4::uuid)",
     hot: false,
 };
 
 /// Takes an invitation back, unless it was accepted.
 pub async fn revoke(s: &Session<'_>, write: &Write<'_>, org: OrgId, invitation: InvitationId) -> Result<Written<()>> {
-    let params = [text(write.request), uuid(org.uuid()), uuid(invitation.uuid())];
+    let mut params = Vec::from(write.guarded());
+    params.extend([uuid(org.uuid()), uuid(invitation.uuid())]);
     run(s, REVOKE.with(params), Effect::Once, nothing).await
 }
 
 pub(crate) const ACCEPT: Statement = Statement {
     name: "invitation.accept",
     sql: "select replayed, revision, authz_epoch, org_id, name, plan, region, role, version, created_at, updated_at, workspace_id \
-          from invitation_accept($1::text, $2::text, $3::bytea)",
+          from invitation_accept($1::text, $2::text, $3::text, $4::bytea, $5::text, $6::bytea)",
     hot: false,
 };
 
-/// Makes the caller a member. Repeating it with the same request id or key is harmless: the function knows its own first
-/// run. The token is the whole body, so a key cannot come with another payload.
+/// Makes the caller a member. Repeating it with the same request id is harmless: the function knows its own first run.
 pub async fn accept(s: &Session<'_>, write: &Write<'_>, token_digest: [u8; 32]) -> Result<Written<Accepted>> {
-    let key = write.idempotency.and_then(|key| text(key.key));
-    let call = ACCEPT.with([text(write.request), key, bytes(&token_digest)]);
-    run(s, call, Effect::Idempotent, |row| {
+    let mut params = Vec::from(write.keyed());
+    params.push(bytes(&token_digest));
+    run(s, ACCEPT.with(params), Effect::Idempotent, |row| {
         Ok(Accepted { org: Org::read(row, 3)?, workspace_id: row.opt_uuid(11)?.map(WorkspaceId::from_uuid) })
     })
     .await

@@ -43,6 +43,11 @@ impl Neon {
         Self { config }
     }
 
+    /// Whether reads may go to another database than writes.
+    pub(crate) const fn has_replica(&self) -> bool {
+        self.config.replica.is_some()
+    }
+
     /// Runs the calls as one transaction that begins with the caller's settings, and decodes their rows.
     ///
     /// A failed try is repeated as [`decide`] says, never past the deadline. Decoding happens once, on the answer as it

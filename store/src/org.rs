@@ -11,11 +11,10 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::neon::row::Row;
-use crate::neon::{Answer, Consistency};
 use crate::read::{Needed, Page, Position, Read, one, page, paging};
 use crate::session::{Caller, Session};
-use crate::statement::{Statement, number, text, uuid};
-use crate::write::{Write, Written, nothing, run};
+use crate::statement::{Statement, text, uuid};
+use crate::write::{Write, Written, run};
 
 /// An organisation as the caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +110,7 @@ pub async fn get(s: &Session<'_>, org: OrgId) -> Result<Read<Org>> {
 pub(crate) const UPDATE: Statement = Statement {
     name: "org.update",
     sql: "select replayed, revision, authz_epoch, org_id, name, plan, region, role, version, created_at, updated_at \
-          from org_update($1::text, $2::bigint, $3::uuid, $4::text)",
+          from org_update($1::text, $2::bigint[], $3::uuid, $4::text)",
     hot: false,
 };
 
@@ -125,7 +124,7 @@ pub async fn update(s: &Session<'_>, write: &Write<'_>, org: OrgId, name: Option
 pub(crate) const SET_PLAN: Statement = Statement {
     name: "org.set_plan",
     sql: "select replayed, revision, authz_epoch, org_id, name, plan, region, role, version, created_at, updated_at \
-          from org_set_plan($1::text, $2::bigint, $3::uuid, $4::text)",
+          from org_set_plan($1::text, $2::bigint[], $3::uuid, $4::text)",
     hot: false,
 };
 
@@ -138,26 +137,18 @@ pub async fn set_plan(s: &Session<'_>, write: &Write<'_>, org: OrgId, plan: Plan
 
 pub(crate) const DELETE: Statement = Statement {
     name: "org.delete",
-    sql: "select replayed, revision, authz_epoch from org_delete($1::text, $2::bigint, $3::uuid)",
+    sql: "select replayed, revision, authz_epoch, workspace_ids from org_delete($1::text, $2::bigint[], $3::uuid)",
     hot: false,
 };
 
-/// Deletes an organisation and everything in it.
-pub async fn delete(s: &Session<'_>, write: &Write<'_>, org: OrgId) -> Result<Written<()>> {
+/// Deletes an organisation and everything in it. Answers its newest workspaces, whose gates and rooms have to know.
+pub async fn delete(s: &Session<'_>, write: &Write<'_>, org: OrgId) -> Result<Written<Vec<WorkspaceId>>> {
     let mut params = Vec::from(write.guarded());
     params.push(uuid(org.uuid()));
-    run(s, DELETE.with(params), Effect::Once, nothing).await
+    run(s, DELETE.with(params), Effect::Once, |row| workspaces(row, 3)).await
 }
 
-pub(crate) const WORKSPACE_IDS: Statement = Statement {
-    name: "org.workspace_ids",
-    sql: "select w.workspace_id from workspace w where w.org_id = $1::uuid order by w.created_at desc, w.workspace_id desc limit $2::bigint",
-    hot: false,
-};
-
-/// The newest workspaces of an organisation: the gates to tell of a change that concerns all.
-pub async fn workspace_ids(s: &Session<'_>, org: OrgId, limit: u32) -> Result<Vec<WorkspaceId>> {
-    let call = WORKSPACE_IDS.with([uuid(org.uuid()), number(limit)]);
-    let decode = |answer: Answer<'_>| answer.rows(0)?.map(|row| Ok(WorkspaceId::from_uuid(row.uuid(0)?))).collect();
-    s.neon.run(s, &[call], Effect::Read, Consistency::Primary, decode).await
+/// The workspaces that a change of the whole organisation is to be told to, newest first.
+pub(crate) fn workspaces(row: &Row<'_, '_>, column: usize) -> Result<Vec<WorkspaceId>> {
+    Ok(row.uuids(column)?.into_iter().map(WorkspaceId::from_uuid).collect())
 }

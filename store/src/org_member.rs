@@ -2,7 +2,7 @@
 //!
 //! In scope: who they are and what role they have. Out of scope: how people come in (`invitation`).
 
-use drey_core::id::{OrgId, UserId};
+use drey_core::id::{OrgId, UserId, WorkspaceId};
 use drey_core::retry::Effect;
 use drey_core::role::OrgRole;
 use drey_core::time::Timestamp;
@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::neon::row::Row;
+use crate::org::workspaces;
 use crate::read::{Needed, Page, Position, Read, one, page, paging};
 use crate::session::Session;
 use crate::statement::{Statement, text, uuid};
-use crate::write::{Write, Written, nothing, run};
+use crate::write::{Write, Written, run};
 
 /// A member of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +31,17 @@ pub struct OrgMember {
     pub version: i64,
     /// When he joined.
     pub created_at: Timestamp,
+}
+
+/// What changing a role answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The member as he is now.
+    pub member: OrgMember,
+    /// The organisation's newest workspaces, where his role may have changed with it.
+    pub workspaces: Vec<WorkspaceId>,
+    /// Whether he may do less than before.
+    pub narrowed: bool,
 }
 
 impl OrgMember {
@@ -83,8 +95,8 @@ pub async fn get(s: &Session<'_>, org: OrgId, user: UserId) -> Result<Read<OrgMe
 
 pub(crate) const PUT: Statement = Statement {
     name: "org_member.put",
-    sql: "select replayed, revision, authz_epoch, user_id, email, name, role, version, created_at \
-          from org_member_put($1::text, $2::bigint, $3::uuid, $4::uuid, $5::text)",
+    sql: "select replayed, revision, authz_epoch, user_id, email, name, role, version, created_at, workspace_ids, narrowed \
+          from org_member_put($1::text, $2::bigint[], $3::uuid, $4::uuid, $5::text)",
     hot: false,
 };
 
@@ -95,21 +107,24 @@ pub async fn put(
     org: OrgId,
     user: UserId,
     role: OrgRole,
-) -> Result<Written<OrgMember>> {
+) -> Result<Written<Changed>> {
     let mut params = Vec::from(write.guarded());
     params.extend([uuid(org.uuid()), uuid(user.uuid()), text(role.as_str())]);
-    run(s, PUT.with(params), write.change(), |row| OrgMember::read(row, 3)).await
+    run(s, PUT.with(params), write.change(), |row| {
+        Ok(Changed { member: OrgMember::read(row, 3)?, workspaces: workspaces(row, 9)?, narrowed: row.bool(10)? })
+    })
+    .await
 }
 
 pub(crate) const REMOVE: Statement = Statement {
     name: "org_member.remove",
-    sql: "select replayed, revision, authz_epoch from org_member_remove($1::text, $2::bigint, $3::uuid, $4::uuid)",
+    sql: "select replayed, revision, authz_epoch, workspace_ids from org_member_remove($1::text, $2::bigint[], $3::uuid, $4::uuid)",
     hot: false,
 };
 
-/// Removes a member, and with him his memberships of the organisation's workspaces.
-pub async fn remove(s: &Session<'_>, write: &Write<'_>, org: OrgId, user: UserId) -> Result<Written<()>> {
+/// Removes a member, and with him his memberships of the organisation's workspaces. Answers the newest of these.
+pub async fn remove(s: &Session<'_>, write: &Write<'_>, org: OrgId, user: UserId) -> Result<Written<Vec<WorkspaceId>>> {
     let mut params = Vec::from(write.guarded());
     params.extend([uuid(org.uuid()), uuid(user.uuid())]);
-    run(s, REMOVE.with(params), Effect::Once, nothing).await
+    run(s, REMOVE.with(params), Effect::Once, |row| workspaces(row, 3)).await
 }

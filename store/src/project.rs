@@ -143,7 +143,7 @@ pub async fn get(s: &Session<'_>, workspace: WorkspaceId, project: ProjectId) ->
 pub(crate) const UPDATE: Statement = Statement {
     name: "project.update",
     sql: "select replayed, revision, authz_epoch, project_id, workspace_id, name, slug, description, version, created_at, updated_at \
-          from project_update($1::text, $2::bigint, $3::uuid, $4::uuid, $5::text, $6::text, $7::text)",
+          from project_update($1::text, $2::bigint[], $3::uuid, $4::uuid, $5::text, $6::text, $7::text)",
     hot: false,
 };
 
@@ -168,7 +168,7 @@ pub async fn update(
 
 pub(crate) const DELETE: Statement = Statement {
     name: "project.delete",
-    sql: "select replayed, revision, authz_epoch from project_delete($1::text, $2::bigint, $3::uuid, $4::uuid)",
+    sql: "select replayed, revision, authz_epoch from project_delete($1::text, $2::bigint[], $3::uuid, $4::uuid)",
     hot: false,
 };
 

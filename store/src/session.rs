@@ -104,10 +104,16 @@ impl<'a> Session<'a> {
         Self { neon, caller, deadline, trace, timings, reads: Consistency::Primary }
     }
 
-    /// The same for reads that may lag behind.
+    /// The same for reads that may lag behind; without a replica nothing lags.
     #[must_use]
     pub const fn lagging(self) -> Self {
-        Self { reads: Consistency::Replica, ..self }
+        Self { reads: if self.neon.has_replica() { Consistency::Replica } else { Consistency::Primary }, ..self }
+    }
+
+    /// Whether what this session reads may fill a cache.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        matches!(self.reads, Consistency::Primary)
     }
 
     /// The same for another caller.

@@ -57,6 +57,12 @@ pub(crate) fn number<'a>(value: impl Into<i64>) -> Param<'a> {
     Some(Cow::Owned(value.into().to_string()))
 }
 
+/// Numbers as Postgres reads an array.
+pub(crate) fn numbers<'a>(values: &[i64]) -> Cow<'a, str> {
+    let texts: Vec<String> = values.iter().map(i64::to_string).collect();
+    Cow::Owned(format!("{{{}}}", texts.join(",")))
+}
+
 /// Bytes as Postgres reads them.
 #[expect(clippy::unnecessary_wraps, reason = "a parameter is text or NULL, and so are its neighbours")]
 pub(crate) fn bytes<'a>(value: &[u8]) -> Param<'a> {
@@ -88,7 +94,6 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::org::UPDATE,
     &crate::org::SET_PLAN,
     &crate::org::DELETE,
-    &crate::org::WORKSPACE_IDS,
     &crate::org_member::LIST,
     &crate::org_member::GET,
     &crate::org_member::PUT,
@@ -115,7 +120,7 @@ pub const STATEMENTS: &[&Statement] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{STATEMENTS, bytes, number, uuid};
+    use super::{STATEMENTS, bytes, number, numbers, uuid};
 
     #[test]
     fn names_are_unique() {
@@ -124,8 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn every_statement_is_listed() {
+        let declared: usize = sources(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref())
+            .iter()
+            .map(|source| source.matches(": Statement = Statement {").count())
+            .sum();
+        // One is the text above.
+        assert_eq!(declared - 1, STATEMENTS.len());
+    }
+
+    fn sources(folder: &std::path::Path) -> Vec<String> {
+        let paths =
+            std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+        let read = |path: std::path::PathBuf| {
+            if path.is_dir() { sources(&path) } else { vec![std::fs::read_to_string(&path).expect("a source is text")] }
+        };
+        paths.flat_map(read).collect()
+    }
+
+    #[test]
     fn parameters_are_the_text_postgres_reads() {
         assert_eq!(bytes(&[0, 255]).as_deref(), Some("\\x00ff"));
+        assert_eq!((numbers(&[7, -1]), numbers(&[])), ("{7,-1}".into(), "{}".into()));
         assert_eq!(number(-7).as_deref(), Some("-7"));
         assert_eq!(uuid(uuid::Uuid::nil()).as_deref(), Some("00000000-0000-0000-0000-000000000000"));
     }

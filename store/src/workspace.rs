@@ -31,8 +31,6 @@ pub struct Workspace {
     pub role: WorkspaceRole,
     /// Grows by one with each change of the row.
     pub version: i64,
-    /// Grows by one with each change of the workspace's tenancy data.
-    pub revision: i64,
     /// When it was made.
     pub created_at: Timestamp,
     /// When its row last changed.
@@ -59,16 +57,15 @@ impl Workspace {
             slug: row.text(at + 3)?.to_owned(),
             role: row.parsed(at + 4, WorkspaceRole::parse)?,
             version: row.i64(at + 5)?,
-            revision: row.i64(at + 6)?,
-            created_at: row.timestamp(at + 7)?,
-            updated_at: row.timestamp(at + 8)?,
+            created_at: row.timestamp(at + 6)?,
+            updated_at: row.timestamp(at + 7)?,
         })
     }
 }
 
 pub(crate) const CREATE: Statement = Statement {
     name: "workspace.create",
-    sql: "select replayed, revision, authz_epoch, workspace_id, org_id, name, slug, role, version, workspace_revision, created_at, updated_at \
+    sql: "select replayed, revision, authz_epoch, workspace_id, org_id, name, slug, role, version, created_at, updated_at \
           from workspace_create($1::text, $2::text, $3::text, $4::bytea, $5::text, $6::uuid, $7::uuid, $8::text, $9::text)",
     hot: false,
 };
@@ -89,7 +86,7 @@ pub async fn create(
 /// hold costs nothing, and each walks the index that is made for it.
 pub(crate) const LIST: Statement = Statement {
     name: "workspace.list",
-    sql: "select access.role, access.revision, w.workspace_id, w.org_id, w.name, w.slug, w.role, w.version, w.revision, w.created_at, w.updated_at \
+    sql: "select access.role, access.revision, w.workspace_id, w.org_id, w.name, w.slug, w.role, w.version, w.created_at, w.updated_at \
           from (select org_role($1::uuid) as role, (select o.revision from org o where o.org_id = $1::uuid) as revision) access \
           left join lateral ( \
             (select t.*, 'admin' as role from workspace t where t.org_id = $1::uuid and access.role in ('owner', 'admin') \
@@ -109,12 +106,12 @@ pub(crate) const LIST: Statement = Statement {
 pub async fn list(s: &Session<'_>, org: OrgId, limit: u32, after: Option<&Position>) -> Result<Page<Workspace>> {
     let mut params = vec![uuid(org.uuid())];
     params.extend(paging(limit, after));
-    page(s, LIST.with(params), Needed::Org(OrgRole::Member), limit, 9, |row| Workspace::read(row, 2)).await
+    page(s, LIST.with(params), Needed::Org(OrgRole::Member), limit, 8, |row| Workspace::read(row, 2)).await
 }
 
 pub(crate) const GET: Statement = Statement {
     name: "workspace.get",
-    sql: "select access.role, w.revision, w.workspace_id, w.org_id, w.name, w.slug, access.role, w.version, w.revision, w.created_at, w.updated_at \
+    sql: "select access.role, w.revision, w.workspace_id, w.org_id, w.name, w.slug, access.role, w.version, w.created_at, w.updated_at \
           from (select workspace_role($1::uuid) as role) access \
           left join workspace w on w.workspace_id = $1::uuid and access.role is not null",
     hot: true,
@@ -128,8 +125,8 @@ pub async fn get(s: &Session<'_>, workspace: WorkspaceId) -> Result<Read<Workspa
 
 pub(crate) const UPDATE: Statement = Statement {
     name: "workspace.update",
-    sql: "select replayed, revision, authz_epoch, workspace_id, org_id, name, slug, role, version, workspace_revision, created_at, updated_at \
-          from workspace_update($1::text, $2::bigint, $3::uuid, $4::text, $5::text)",
+    sql: "select replayed, revision, authz_epoch, workspace_id, org_id, name, slug, role, version, created_at, updated_at \
+          from workspace_update($1::text, $2::bigint[], $3::uuid, $4::text, $5::text)",
     hot: false,
 };
 
@@ -152,7 +149,7 @@ pub async fn update(
 
 pub(crate) const DELETE: Statement = Statement {
     name: "workspace.delete",
-    sql: "select replayed, revision, authz_epoch from workspace_delete($1::text, $2::bigint, $3::uuid)",
+    sql: "select replayed, revision, authz_epoch from workspace_delete($1::text, $2::bigint[], $3::uuid)",
     hot: false,
 };
 

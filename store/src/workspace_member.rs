@@ -90,7 +90,7 @@ pub async fn get(s: &Session<'_>, workspace: WorkspaceId, user: UserId) -> Resul
 pub(crate) const PUT: Statement = Statement {
     name: "workspace_member.put",
     sql: "select replayed, revision, authz_epoch, user_id, email, name, role, version, created_at \
-          from workspace_member_put($1::text, $2::bigint, $3::uuid, $4::uuid, $5::text)",
+          from workspace_member_put($1::text, $2::bigint[], $3::uuid, $4::uuid, $5::text)",
     hot: false,
 };
 
@@ -109,7 +109,7 @@ pub async fn put(
 
 pub(crate) const REMOVE: Statement = Statement {
     name: "workspace_member.remove",
-    sql: "select replayed, revision, authz_epoch from workspace_member_remove($1::text, $2::bigint, $3::uuid, $4::uuid)",
+    sql: "select replayed, revision, authz_epoch from workspace_member_remove($1::text, $2::bigint[], $3::uuid, $4::uuid)",
     hot: false,
 };
 

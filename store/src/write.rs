@@ -8,14 +8,14 @@ use crate::Result;
 use crate::neon::row::Row;
 use crate::neon::{Answer, Consistency};
 use crate::session::Session;
-use crate::statement::{Call, Param, bytes, number, text};
+use crate::statement::{Call, Param, bytes, numbers, text};
 
 /// An `Idempotency-Key` and what it stands for. The principal is the session's user.
 #[derive(Clone, Copy, Debug)]
 pub struct Idempotency<'a> {
     /// The request's method.
     pub method: &'a str,
-    /// The route, its ids filled in.
+    /// The path of the request: one key may serve in two tenants.
     pub route: &'a str,
     /// The key, as the client chose it.
     pub key: &'a str,
@@ -24,14 +24,14 @@ pub struct Idempotency<'a> {
 }
 
 /// What every write carries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Write<'a> {
     /// Set if the client sent a key. Only creates read it.
     pub idempotency: Option<Idempotency<'a>>,
     /// The request's id, for the audit.
     pub request: &'a str,
-    /// The version the item must have.
-    pub if_match: Option<i64>,
+    /// The versions of which the item must have one.
+    pub if_match: Option<Vec<i64>>,
 }
 
 /// What a write answers.
@@ -45,6 +45,14 @@ pub struct Written<T> {
     pub revision: i64,
     /// The epoch of access rights, as the gate of the same thing compares it.
     pub authz_epoch: i64,
+}
+
+impl<T> Written<T> {
+    /// The same write of another item.
+    pub fn map<U>(self, item: impl FnOnce(T) -> U) -> Written<U> {
+        let Self { item: known, replayed, revision, authz_epoch } = self;
+        Written { item: item(known), replayed, revision, authz_epoch }
+    }
 }
 
 impl<'a> Write<'a> {
@@ -62,7 +70,7 @@ impl<'a> Write<'a> {
 
     /// The first two parameters of every other write function.
     pub(crate) fn guarded(&self) -> [Param<'a>; 2] {
-        [text(self.request), self.if_match.and_then(number)]
+        [text(self.request), self.if_match.as_deref().map(numbers)]
     }
 
     /// A change to a stated version finds another version when it runs again after a lost answer.

@@ -7,12 +7,13 @@ import {
   expectStatus,
   home,
   member,
+  orgMember,
   project,
   trace,
   type User,
 } from "./actors.ts";
 import { neonCounters } from "./neighbours.ts";
-import type { Page, Project } from "./shapes.ts";
+import type { Org, Page, Project } from "./shapes.ts";
 import { poll, world } from "./world.ts";
 
 test("a repeated read is a HIT without any query, byte for byte the first answer", async () => {
@@ -70,7 +71,7 @@ test("without a revision a list is stale for at most a second on any isolate", a
 test("a revision that Postgres has not reached is refused, a malformed one too", async () => {
   const place = await home();
   const path = `/v1/workspaces/${place.id}`;
-  const ahead = { "x-drey-revision": String(place.revision + 1_000) };
+  const ahead = { "x-drey-revision": "1000000" };
   expectProblem(await call(place.owner, "GET", path, undefined, ahead), 400, "revision-unknown");
   for (const malformed of ["soon", "-1", "1.5", "99999999999999999999999"]) {
     const answer = await call(place.owner, "GET", path, undefined, { "x-drey-revision": malformed });
@@ -122,6 +123,86 @@ test("If-None-Match answers 304 with the ETag and without a body, from list and 
     const other = await call(place.owner, "GET", path, undefined, { "if-none-match": '"other"' });
     expect(other.status).toBe(200);
   }
+});
+
+test("a colleague's new name and address show in the next read of the members, wherever it is made", async () => {
+  const place = await home();
+  const joined = await member(place, "viewer");
+  const path = `/v1/workspaces/${place.id}/members`;
+  const items = [path, `${path}/${joined.id}`];
+  const tags = new Map<string, string>();
+  for (const item of items) {
+    tags.set(item, String((await call(place.owner, "GET", item)).headers.get("etag")));
+    expectStatus(await call(place.owner, "GET", item), 200);
+  }
+  const claims = { sub: joined.sub, email: `new-${joined.email}`, name: "New name" };
+  const renamed = { ...joined, token: await world().token(claims) };
+  expectStatus(await call(renamed, "GET", "/v1/me"), 200);
+  for (const item of items) {
+    const answer = await call(place.owner, "GET", item, undefined, { "if-none-match": tags.get(item) ?? "" });
+    expect(expectStatus(answer, 200).text).toContain('"New name"');
+    expect(answer.text).toContain(claims.email);
+  }
+});
+
+test("what an item shows of other rows is in its ETag, and its version still guards its changes", async () => {
+  const place = await home();
+  const guest = await orgMember({ id: place.org_id, owner: place.owner }, "member");
+  const org = `/v1/orgs/${place.org_id}`;
+  const before = await call<Org>(guest, "GET", org);
+  const role = { role: "admin" };
+  const raised = await call(place.owner, "PUT", `${org}/members/${guest.id}`, role);
+  const seen = { "x-drey-revision": String(raised.headers.get("x-drey-revision")) };
+  const tag = String(before.headers.get("etag"));
+  const after = await call<Org>(guest, "GET", org, undefined, { ...seen, "if-none-match": tag });
+  expect([after.status, after.body.role, after.body.version]).toEqual([200, "admin", before.body.version]);
+  for (const held of [tag, `"other", ${tag}`, String(after.headers.get("etag"))]) {
+    const path = `${org}/members/${place.owner.id}`;
+    expect((await call(guest, "GET", path, undefined, { "if-none-match": held })).status).toBe(200);
+  }
+  const renamed = await call<Org>(guest, "PATCH", org, { name: "One" }, { ...seen, "if-match": tag });
+  expect(expectStatus(renamed, 200).body.version).toBe(2);
+  expectProblem(
+    await call(guest, "PATCH", org, { name: "Two" }, { "if-match": tag }),
+    412,
+    "precondition-failed",
+  );
+});
+
+test("If-Match holds when one of its tags does, fails when none can, and is refused when it is none", async () => {
+  const place = await home();
+  const made = await project(place);
+  const path = `/v1/workspaces/${place.id}/projects/${made.id}`;
+  const rename = (condition: string) =>
+    call<Project>(place.owner, "PATCH", path, { name: `As ${condition.length}` }, { "if-match": condition });
+  expect(expectStatus(await rename('"9", "1"'), 200).body.version).toBe(2);
+  for (const stale of ['W/"2"', '"1", "3"', '"02"', '"+2"', '"two"', '"1.abcdefghijk"']) {
+    expectProblem(await rename(stale), 412, "precondition-failed");
+  }
+  for (const malformed of ["2", '"2', '"2" "3"', ",", "*, *"]) {
+    const problem = expectProblem(await rename(malformed), 400, "invalid-parameter");
+    expect(problem.errors).toEqual([{ pointer: "if-match", detail: expect.any(String) }]);
+  }
+  expect(expectStatus(await rename("*"), 200).body.version).toBe(3);
+});
+
+test("reads name the revision they were made at", async () => {
+  const place = await home();
+  const made = await project(place);
+  const path = `/v1/workspaces/${place.id}`;
+  for (const read of [
+    path,
+    `${path}/projects`,
+    `${path}/projects/${made.id}`,
+    `${path}/members`,
+    `${path}/audit`,
+  ]) {
+    const answer = expectStatus(await call(place.owner, "GET", read), 200);
+    expect([read, answer.headers.get("x-drey-revision")]).toEqual([read, "2"]);
+    expect("revision" in (answer.body as object)).toBe(false);
+  }
+  const { answer: hit } = await untilHit(place.owner, path);
+  expect(hit.headers.get("x-drey-revision")).toBe("2");
 });
 
 test("writes and refusals are no-store", async () => {

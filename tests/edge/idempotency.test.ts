@@ -1,7 +1,17 @@
 /** `Idempotency-Key`: what is sent twice happens once. */
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, invite, member, organisation, user } from "./actors.ts";
+import {
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  invite,
+  member,
+  organisation,
+  user,
+  workspace,
+} from "./actors.ts";
 import type { Invitation, Org, Page, Project } from "./shapes.ts";
 
 test("every create answers a repeated key with its first answer and a new request id", async () => {
@@ -52,6 +62,44 @@ test("accepting with a key replays too, instead of saying that the invitation is
   );
   expect(again.body).toEqual(first.body);
   expect(again.headers.get("idempotent-replayed")).toBe("true");
+});
+
+test("a key that accepted one invitation is 422 with another's token", async () => {
+  const org = await organisation(await user());
+  const [first, second] = [await invite(org, {}), await invite(org, {})];
+  const guest = await user();
+  const headers = { "idempotency-key": randomUUID() };
+  const accept = (token: string) => call(guest, "POST", "/v1/invitations/accept", { token }, headers);
+  expectStatus(await accept(first.token), 200);
+  expectProblem(await accept(second.token), 422, "idempotency-mismatch");
+  expectStatus(await accept(first.token), 200);
+});
+
+test("who left the organisation is not told again that he accepted", async () => {
+  const org = await organisation(await user());
+  const { token } = await invite(org, {});
+  const guest = await user();
+  const headers = { "idempotency-key": randomUUID() };
+  const accept = () => call(guest, "POST", "/v1/invitations/accept", { token }, headers);
+  expectStatus(await accept(), 200);
+  expectStatus(await call(guest, "DELETE", `/v1/orgs/${org.id}/members/${guest.id}`), 204);
+  expectProblem(await accept(), 404, "not-found");
+});
+
+test("one key serves in two workspaces, as in two organisations", async () => {
+  const place = await home();
+  const second = await workspace({ id: place.org_id, owner: place.owner });
+  const other = await organisation(place.owner);
+  const headers = { "idempotency-key": randomUUID() };
+  const paths = [place, second].map(({ id }) => `/v1/workspaces/${id}/projects`);
+  paths.push(...[place.org_id, other.id].map((id) => `/v1/orgs/${id}/workspaces`));
+  const made = new Set<string>();
+  for (const path of paths) {
+    const answer = await call<Project>(place.owner, "POST", path, { name: "Same" }, headers);
+    expect([path, answer.status, answer.headers.get("idempotent-replayed")]).toEqual([path, 201, null]);
+    made.add(answer.body.id);
+  }
+  expect(made.size).toBe(4);
 });
 
 test("the key of another payload is 422 and creates nothing", async () => {

@@ -14,6 +14,7 @@ import {
   workspace,
 } from "./actors.ts";
 import { sql, uuidOf } from "./database.ts";
+import { itemTag } from "./etags.ts";
 import type { Invitation, Org, Page, Workspace, WorkspaceMember } from "./shapes.ts";
 
 const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
@@ -33,6 +34,7 @@ test("an invitation's token is in the answer of its creation and nowhere else", 
     workspace_id: null,
     workspace_role: null,
     state: "pending",
+    version: 1,
     expires_at: TIME,
     created_at: TIME,
   });
@@ -121,6 +123,36 @@ test("a revoked invitation lets nobody in", async () => {
   expectStatus(await call(org.owner, "DELETE", `/v1/orgs/${org.id}/invitations/${id}`), 204);
   expectProblem(await call(await user(), "POST", ACCEPT, { token }), 404, "invitation-not-found");
   expectProblem(await call(org.owner, "GET", `/v1/orgs/${org.id}/invitations/${id}`), 404, "not-found");
+});
+
+test("an invitation is revoked at the version that was read", async () => {
+  const org = await organisation(await user());
+  const { id, token } = await invite(org, {});
+  const path = `/v1/orgs/${org.id}/invitations/${id}`;
+  const read = await call<Invitation>(org.owner, "GET", path);
+  expect(read.headers.get("etag")).toMatch(itemTag(1));
+  const stale = { "if-match": '"9"' };
+  expectProblem(await call(org.owner, "DELETE", path, undefined, stale), 412, "precondition-failed");
+  const pending = { "if-match": String(read.headers.get("etag")) };
+  expectStatus(await call(await user(), "POST", ACCEPT, { token }), 200);
+  expectProblem(await call(org.owner, "DELETE", path, undefined, pending), 412, "precondition-failed");
+});
+
+test("an invitation ends with its maker's right to invite", async () => {
+  const org = await organisation(await user());
+  const admin = await orgMember(org, "admin");
+  const members = `/v1/orgs/${org.id}/members`;
+  const { token } = await invite({ ...org, owner: admin }, { role: "admin" });
+  const change = (role: string) => call(org.owner, "PUT", `${members}/${admin.id}`, { role });
+  expectStatus(await change("member"), 200);
+  const guest = await user();
+  expectProblem(await call(guest, "POST", ACCEPT, { token }), 410, "invitation-expired");
+  expectStatus(await change("admin"), 200);
+  const kept = await invite({ ...org, owner: admin }, {});
+  expectStatus(await call(guest, "POST", ACCEPT, { token: kept.token }), 200);
+  const late = await invite({ ...org, owner: admin }, {});
+  expectStatus(await call(org.owner, "DELETE", `${members}/${admin.id}`), 204);
+  expectProblem(await call(await user(), "POST", ACCEPT, { token: late.token }), 410, "invitation-expired");
 });
 
 test("admins invite members and admins, only owners invite owners, members invite nobody", async () => {

@@ -63,6 +63,7 @@ export interface Invitation {
   workspace_id: string | null;
   workspace_role: WorkspaceRole | null;
   state: "pending" | "accepted" | "expired";
+  version: number;
   expires_at: string;
   created_at: string;
   /** Only in the 201 of the create. */
@@ -76,7 +77,6 @@ export interface Workspace {
   slug: string;
   role: WorkspaceRole;
   version: number;
-  revision: number;
   created_at: string;
   updated_at: string;
 }

@@ -1,17 +1,24 @@
 //! Tags match themselves and nothing else.
 
-use drey_core::etag::{EtagError, body_tag, if_match, if_none_match, version_tag};
+use drey_core::etag::{body_tag, if_match, if_none_match, item_tag, version_tag};
 use proptest::prelude::*;
 
 proptest! {
     #[test]
     fn a_version_matches_itself_only(version in any::<i64>(), other in any::<i64>()) {
         let tag = version_tag(version);
-        prop_assert_eq!(if_match(&tag), Ok(Some(version)));
-        prop_assert_eq!(if_match(&format!("W/{tag}")), Err(EtagError::NeverMatches));
+        prop_assert_eq!(if_match(&tag), Ok(Some(vec![version])));
+        prop_assert_eq!(if_match(&format!("W/{tag}")), Ok(Some(vec![])));
         let weak = format!("W/{tag}");
         prop_assert!(if_none_match(&tag, &tag) && if_none_match(&weak, &tag));
         prop_assert_eq!(if_none_match(&tag, &version_tag(other)), version == other);
+    }
+
+    #[test]
+    fn an_items_tag_names_its_version_and_its_body(version in any::<i64>(), one in any::<Vec<u8>>(), other in any::<Vec<u8>>()) {
+        let tag = item_tag(version, &one);
+        prop_assert_eq!(if_match(&tag), Ok(Some(vec![version])));
+        prop_assert_eq!(if_none_match(&tag, &item_tag(version, &other)), one == other);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { admin, app, type Database, refusal, request, uuid } from "./database.ts";
-import { newTenant, type Tenant } from "./tenants.ts";
+import { invite, join, newTenant, newUser, type Tenant } from "./tenants.ts";
 
 let db: Database;
 let owner: Database;
@@ -59,6 +59,58 @@ test("the Worker's own id back is its retry of a lost commit: no replay, with a 
     expect([again.replayed, again.project_id, again.revision]).toEqual(["f", id, first.revision]);
   }
   expect(await projects(t)).toBe(3);
+});
+
+test("a replay is answered to who may still create", async () => {
+  const t = await newTenant(db);
+  const member = await join(db, t.user, t.org, "admin", { id: t.workspace, role: "viewer" });
+  const mine = { ...t, user: member };
+  const demote = () =>
+    db.as(t, "select org_member_put($1, null, $2::uuid, $3::uuid, 'member')", [request, t.org, member]);
+  const invitation = () =>
+    db.one(
+      mine,
+      `select * from invitation_create('POST', '/i', 'k', '\\x01', $1, $2::uuid, $3::uuid, 'a@example.com', 'member', null, null,
+                                       $4::bytea, 24)`,
+      [request, t.org, uuid(), `\\x${"ab".repeat(32)}`],
+    );
+  const workspace = () =>
+    db.one(
+      mine,
+      "select * from workspace_create('POST', '/w', 'k', '\\x01', $1, $2::uuid, $3::uuid, 'W', 'w')",
+      [request, t.org, uuid()],
+    );
+  for (const act of [() => create(mine, "k"), invitation, workspace]) {
+    expect((await act()).replayed).toBe("f");
+    expect((await act()).replayed).toBe("t");
+  }
+  await demote();
+  expect(await refusal(create(mine, "k"))).toBe("DR403 forbidden");
+  expect(await refusal(invitation())).toBe("DR403 forbidden");
+  expect((await workspace()).replayed).toBe("t");
+  await db.as(t, "select org_member_remove($1, null, $2::uuid, $3::uuid)", [request, t.org, member]);
+  for (const act of [() => create(mine, "k"), invitation, workspace]) {
+    expect(await refusal(act())).toBe("DR404 not-found");
+  }
+});
+
+test("an accept with a key is replayed to a member, its own retry is none", async () => {
+  const t = await newTenant(db);
+  const digest = await invite(db, t.user, t.org, "member");
+  const guest = await newUser(db);
+  const accept = (by: string, print = "\\x01") =>
+    db.one({ user: guest }, "select * from invitation_accept('POST', '/a', 'k', $1::bytea, $2, $3::bytea)", [
+      print,
+      by,
+      digest,
+    ]);
+  const first = await accept("req_1");
+  expect(first.replayed).toBe("f");
+  expect(await accept("req_1")).toEqual(first);
+  expect(await accept("req_2")).toEqual({ ...first, replayed: "t" });
+  expect(await refusal(accept("req_3", "\\x02"))).toBe("DR422 idempotency-mismatch");
+  await db.as(t, "select org_member_remove($1, null, $2::uuid, $3::uuid)", [request, t.org, guest]);
+  expect(await refusal(accept("req_4"))).toBe("DR404 not-found");
 });
 
 test("a key of another payload is refused, and an expired key is free again", async () => {

@@ -242,19 +242,87 @@ test("a deleted organisation leaves nothing but its audit", async () => {
   expect(left[0]?.rows).toBe("0");
 });
 
+test("a member of a version that nobody has is not added", async () => {
+  const t = await newTenant(db);
+  const member = await join(db, t.user, t.org, "member");
+  const put = db.one(t, "select * from workspace_member_put($1, '{1}', $2::uuid, $3::uuid, 'viewer')", [
+    request,
+    t.workspace,
+    member,
+  ]);
+  expect(await refusal(put)).toBe("DR412 precondition-failed");
+});
+
+test("a new workspace answers its organisation's own epoch, which its gate compares with", async () => {
+  const t = await newTenant(db);
+  const known = async () =>
+    (await db.one(t, "select revision, authz_epoch from org where org_id = $1", [t.org])) as object;
+  const id = uuid();
+  const create = () =>
+    db.one(
+      t,
+      "select revision, authz_epoch from workspace_create(null, null, null, null, $1, $2::uuid, $3::uuid, 'W', $4)",
+      [request, t.org, id, id],
+    );
+  expect(await create()).toEqual(await known());
+  // The Worker's retry of a lost commit.
+  expect(await create()).toEqual(await known());
+});
+
+test("changes of an organisation's people, and its end, name its newest 50 workspaces", async () => {
+  const { user, org } = await newTenant(db);
+  const member = await join(db, user, org, "member");
+  for (let n = 0; n < 51; n += 1) await newWorkspace(db, user, org);
+  const all = await owner.bare(
+    "select workspace_id from workspace where org_id = $1 order by created_at desc, workspace_id desc",
+    [org],
+  );
+  const newest = `{${all
+    .slice(0, 50)
+    .map(({ workspace_id }) => workspace_id)
+    .join(",")}}`;
+  const up = await put(user, org, member, "admin");
+  const same = await put(user, org, member, "admin");
+  const down = await put(user, org, member, "member");
+  expect([up.workspace_ids, up.narrowed]).toEqual([newest, "f"]);
+  expect([same.workspace_ids, same.narrowed]).toEqual(["{}", "f"]);
+  expect([down.workspace_ids, down.narrowed]).toEqual([newest, "t"]);
+  expect((await remove(user, org, member)).workspace_ids).toBe(newest);
+  const end = await db.one({ user, org }, "select * from org_delete($1, null, $2::uuid)", [request, org]);
+  expect(end.workspace_ids).toBe(newest);
+});
+
+test("an invitation is worth what its maker may give", async () => {
+  const t = await newTenant(db);
+  const maker = await join(db, t.user, t.org, "owner");
+  const [asOwner, asAdmin] = [
+    await invite(db, maker, t.org, "owner"),
+    await invite(db, maker, t.org, "admin"),
+  ];
+  await put(t.user, t.org, maker, "admin");
+  const guest = await newUser(db);
+  expect(await refusal(accept(db, guest, asOwner))).toBe("DR410 invitation-expired");
+  expect((await accept(db, guest, asAdmin)).role).toBe("admin");
+  const late = await invite(db, maker, t.org, "member");
+  await remove(t.user, t.org, maker);
+  expect(await refusal(accept(db, await newUser(db), late))).toBe("DR410 invitation-expired");
+});
+
 test("an item of another version is not changed", async () => {
   const t = await newTenant(db);
   const rename = (version: string | null, name: string) =>
-    db.one(t, "select * from project_update($1, $2::bigint, $3::uuid, $4::uuid, $5, null, null)", [
+    db.one(t, "select * from project_update($1, $2::bigint[], $3::uuid, $4::uuid, $5, null, null)", [
       request,
       version,
       t.workspace,
       t.project,
       name,
     ]);
-  const renamed = await rename("1", "Second");
+  const renamed = await rename("{7,1}", "Second");
   expect([renamed.version, renamed.name]).toEqual(["2", "Second"]);
-  expect(await refusal(rename("1", "Third"))).toBe("DR412 precondition-failed");
+  for (const stale of ["{1}", "{}", "{1,3}"]) {
+    expect(await refusal(rename(stale, "Third"))).toBe("DR412 precondition-failed");
+  }
   const same = await rename(null, "Second");
   expect([same.version, same.revision]).toEqual(["2", renamed.revision]);
 });

@@ -77,7 +77,10 @@ export async function invite(
 }
 
 export function accept(db: Database, user: string, digest: string, by: string = uuid()) {
-  return db.one({ user }, "select * from invitation_accept($1, null, $2::bytea)", [by, digest]);
+  return db.one({ user }, "select * from invitation_accept(null, null, null, null, $1, $2::bytea)", [
+    by,
+    digest,
+  ]);
 }
 
 /** A tenant of everything: an owner, his organisation, a workspace and a project in it. */

@@ -65,6 +65,14 @@ impl<'r> Row<'r, '_> {
         self.parsed(column, |text| Uuid::try_parse(text).ok())
     }
 
+    /// A `uuid[]`.
+    pub fn uuids(&self, column: usize) -> Result<Vec<Uuid>> {
+        self.parsed(column, |text| {
+            let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+            inner.split(',').filter(|id| !id.is_empty()).map(|id| Uuid::try_parse(id).ok()).collect()
+        })
+    }
+
     /// A `timestamptz`.
     pub fn timestamp(&self, column: usize) -> Result<Timestamp> {
         self.parsed(column, |text| Timestamp::parse(text).ok())
@@ -94,13 +102,17 @@ mod tests {
     #[test]
     fn columns_are_read_as_what_they_are() {
         let text = r#"{"results":[{"fields":[],"rows":[]},{"fields":[],"rows":[
-            ["t","-5","0197a3c4-0000-7000-8000-000000000001","2026-11-20 21:39:07.326361+00",null]]}]}"#;
+            ["t","-5","0197a3c4-0000-7000-8000-000000000001","2026-11-20 21:39:07.326361+00",null,
+            "{0197a3c4-0000-7000-8000-000000000001,0197a3c4-0000-7000-8000-000000000002}","{}"]]}]}"#;
         let answer = Answer::read(text, &[&crate::user::ME]).expect("it is an answer");
         let row = answer.first(0).expect("it has a row");
         assert!(row.bool(0).expect("a boolean"));
         assert_eq!(row.i64(1).expect("a number"), -5);
         assert_eq!(row.uuid(2).expect("a uuid").to_string(), "0197a3c4-0000-7000-8000-000000000001");
         assert_eq!(row.timestamp(3).expect("an instant").to_string(), "2026-11-20T21:39:07.326361Z");
+        assert_eq!(row.uuids(5).expect("uuids").len(), 2);
+        assert!(row.uuids(6).expect("no uuids").is_empty());
+        assert!(row.uuids(2).is_err());
         assert_eq!((row.opt_text(4).expect("a column"), row.is_null(4)), (None, true));
     }
 
