@@ -1,0 +1,66 @@
+/** The sides that only limit. drey has no such thing: its side is a whole cached read. */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { type Cell, startPeer } from "./cells.ts";
+import { inspector } from "./sides.ts";
+import type { Side } from "./workload.ts";
+import { trust, type World } from "./world.ts";
+
+/** `limit` calls in `windowMs`, all at once if they like. */
+export interface Rule {
+  limit: number;
+  windowMs: number;
+}
+
+export function limiters(rule: Rule, isolates = 1): Side[] {
+  return [hop(rule, "rpc", isolates), hop(rule, "fetch", isolates), upstash(rule, isolates), flexible(rule)];
+}
+
+function varsOf({ limit, windowMs }: Rule): Record<string, string> {
+  return { LIMIT: String(limit), WINDOW_MS: String(windowMs) };
+}
+
+function hop(rule: Rule, transport: string, isolates: number): Side {
+  return {
+    name: `object-${transport}`,
+    start: (world) => {
+      const vars = { ...trust(world), ...varsOf(rule), TRANSPORT: transport };
+      return startPeer(
+        world.drey,
+        "limits/hop.ts",
+        { LIMITER: "Limiter" },
+        { vars, isolates, ...inspector() },
+      );
+    },
+  };
+}
+
+function upstash(rule: Rule, isolates: number): Side {
+  return {
+    name: "@upstash/ratelimit",
+    start: (world) => {
+      const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = world.services.vars;
+      const vars = { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN, ...varsOf(rule) };
+      return startPeer(world.drey, "limits/upstash.ts", {}, { vars, isolates });
+    },
+  };
+}
+
+function flexible(rule: Rule): Side {
+  return { name: "rate-limiter-flexible", start: (world) => startNode(world, rule) };
+}
+
+/** In Node, as its users run it; its processor time is the whole process'. */
+async function startNode(world: World, { limit, windowMs }: Rule): Promise<Cell> {
+  if (!world.redis) throw new Error("rate-limiter-flexible needs a redis-server on PATH");
+  const program = join(import.meta.dirname, "peers", "limits", "flexible.ts");
+  const child = fork(program, [world.redis, String(limit), String(windowMs / 1000)], { stdio: "pipe" });
+  const [line] = (await once(child.stdout ?? child, "data")) as [Buffer];
+  const stop = async () => {
+    const ended = once(child, "exit");
+    child.disconnect();
+    await ended;
+  };
+  return { apis: [String(line).trim()], pid: child.pid ?? 0, stop };
+}

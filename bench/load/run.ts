@@ -1,0 +1,84 @@
+/**
+ * The thread that makes the load. It imports the workload itself, because a function cannot be sent to it.
+ */
+import { parentPort } from "node:worker_threads";
+import { beginTrace } from "../workload.ts";
+import { workloadNamed } from "../workloads.ts";
+import { Connection } from "./connection.ts";
+
+export interface Order {
+  workload: string;
+  data: unknown;
+  urls: string[];
+  connections: number;
+  /** Unique in the run: makes names and keys that nobody used before. */
+  run: string;
+  round: number;
+  tag: string;
+  /** 32 hexadecimal digits. */
+  trace: string;
+  /** Statuses of good answers. */
+  good: number[];
+  /** Whichever is over first ends the load. */
+  seconds: number;
+  requests: number;
+}
+
+export interface Loaded {
+  requests: number;
+  seconds: number;
+  statuses: Record<string, number>;
+  p50: number;
+  p95: number;
+  p99: number;
+  bytes: number;
+  /** The last answer. */
+  last: string;
+  /** The first answer that was not good. */
+  bad: string | undefined;
+}
+
+parentPort?.on("message", async (order: Order) => {
+  try {
+    parentPort?.postMessage({ loaded: await load(order) });
+  } catch (error) {
+    parentPort?.postMessage({ error: (error as Error).stack });
+  }
+});
+
+async function load(order: Order): Promise<Loaded> {
+  beginTrace(order.trace);
+  const { request } = await workloadNamed(order.workload);
+  const connections = Array.from(
+    { length: order.connections },
+    (_, index) => new Connection(order.urls[index % order.urls.length] ?? ""),
+  );
+  await Promise.all(connections.map((connection) => connection.open()));
+  const latencies: number[] = [];
+  const statuses: Record<string, number> = {};
+  let [sent, bytes] = [0, 0];
+  let [last, bad]: [Buffer | undefined, string | undefined] = [undefined, undefined];
+  const { data, run, round, tag } = order;
+  const started = performance.now();
+  const deadline = started + order.seconds * 1000;
+  await Promise.all(
+    connections.map(async (connection, index) => {
+      for (let own = 0; sent < order.requests && performance.now() < deadline; own += 1) {
+        const message = request(data as never, { n: sent++, connection: index, own, run, round, tag });
+        const before = performance.now();
+        const received = await connection.send(message);
+        latencies.push(performance.now() - before);
+        statuses[received.status] = (statuses[received.status] ?? 0) + 1;
+        bytes += received.raw.length;
+        last = received.raw;
+        if (!order.good.includes(received.status)) bad ??= received.raw.toString();
+      }
+    }),
+  );
+  const seconds = (performance.now() - started) / 1000;
+  for (const connection of connections) connection.close();
+  const sorted = Float64Array.from(latencies).sort();
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
+  const percentiles = { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+  return { requests: sent, seconds, statuses, ...percentiles, bytes, last: String(last), bad };
+}

@@ -1,0 +1,241 @@
+/**
+ * Runs one workload: every side in its own process, one load after the other, A B C A B C …, so that whatever else the
+ * machine does hits all sides alike; and compares within each round.
+ */
+import { randomBytes } from "node:crypto";
+import type { Cell } from "./cells.ts";
+import type { Loaded, Loader } from "./load.ts";
+import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
+import type { Side } from "./workload.ts";
+import type { AnyWorkload } from "./workloads.ts";
+import type { World } from "./world.ts";
+
+export interface Budget {
+  rounds: number;
+  /** Of each load. */
+  seconds: number;
+  warmup: number;
+}
+
+/** What one load on one side gave. Times are milliseconds. */
+export interface Figures {
+  rps: number;
+  p50: number;
+  p95: number;
+  p99: number;
+  /** Of the process, per request. */
+  cpu: number;
+  /** Requests to Postgres per request: by the requests themselves, and in all (gates refresh every few seconds). */
+  queries: number;
+  queriesInAll: number;
+  /** Calls of a Durable Object per request, where the answer tells; peers have one by construction. */
+  hops: number | null;
+  /** Of a whole answer. */
+  bytes: number;
+  requests: number;
+  /** Only of counted workloads: answers of success above the limit. */
+  over: number | null;
+}
+
+export interface Spread {
+  min: number;
+  median: number;
+  max: number;
+}
+
+export interface SideResult {
+  name: string;
+  rounds: Figures[];
+  peakMb: number;
+  startMs: number;
+}
+
+export interface Result {
+  workload: string;
+  about: string;
+  /** Of the machine, before and after. */
+  load: [number, number];
+  sides: SideResult[];
+  /** drey divided by this peer, round by round. */
+  ratios: Record<string, Record<Compared, Spread>>;
+}
+
+/** Figures that are compared. */
+export const COMPARED = ["rps", "p50", "p95", "p99", "cpu", "queriesInAll", "bytes"] as const;
+export type Compared = (typeof COMPARED)[number] | "peakMb";
+
+interface Running extends SideResult {
+  side: Side;
+  cell: Cell;
+}
+
+export async function measure(
+  world: World,
+  loader: Loader,
+  workload: AnyWorkload,
+  budget: Budget,
+  progress: (step: string) => void,
+): Promise<Result> {
+  const before = loadAverage();
+  const running: Running[] = [];
+  try {
+    for (const side of workload.sides) {
+      const started = performance.now();
+      const cell = await side.start(world);
+      running.push({
+        side,
+        cell,
+        name: side.name,
+        rounds: [],
+        peakMb: 0,
+        startMs: performance.now() - started,
+      });
+    }
+    const api = running[0]?.cell.apis[0] ?? "";
+    const data = await workload.prepare(world, api, budget.rounds);
+    for (let round = 0; round <= budget.rounds; round += 1) {
+      progress(round === 0 ? "warming up" : `round ${round} of ${budget.rounds}`);
+      for (const one of running) {
+        const figures = await load(world, loader, workload, one, data, round, budget);
+        if (round > 0) one.rounds.push(figures);
+      }
+    }
+    for (const one of running) one.peakMb = peakMb(one.cell.pid);
+    const sides = running.map(({ name, rounds, peakMb, startMs }) => ({ name, rounds, peakMb, startMs }));
+    const { name, about } = workload;
+    return { workload: name, about, load: [before, loadAverage()], sides, ratios: ratiosOf(sides) };
+  } finally {
+    await Promise.all(running.map(({ cell }) => cell.stop()));
+  }
+}
+
+async function load(
+  world: World,
+  loader: Loader,
+  workload: AnyWorkload,
+  { side, cell }: Running,
+  data: unknown,
+  round: number,
+  budget: Budget,
+): Promise<Figures> {
+  const trace = randomBytes(16).toString("hex");
+  const tag = await tagOf(workload, cell, data);
+  await resetQueries(world);
+  const cpuBefore = cpuMs(cell.pid);
+  const loaded = await loader
+    .run({
+      workload: workload.name,
+      data,
+      urls: cell.apis,
+      connections: workload.connections,
+      run: `${side.name.replace(/\W/g, "")}-${round}`,
+      round,
+      tag,
+      trace,
+      good: goodStatuses(workload),
+      seconds: round === 0 ? budget.warmup : budget.seconds,
+      requests: workload.requests ?? Number.MAX_SAFE_INTEGER,
+    })
+    .catch((error: Error) => {
+      throw new Error(`${workload.name}: the load on ${side.name} broke off`, { cause: error });
+    });
+  const cpu = cpuMs(cell.pid) - cpuBefore;
+  const queries = await queriesOf(world, side.name === "drey" ? trace : undefined);
+  requireGood(workload, side, loaded);
+  const figures = figuresOf(workload, loaded, cpu, queries);
+  if (round > 0) requireFewQueries(workload, side, figures);
+  return figures;
+}
+
+function figuresOf(workload: AnyWorkload, loaded: Loaded, cpu: number, queries: Queries): Figures {
+  const { requests, seconds, p50, p95, p99, bytes, statuses, last } = loaded;
+  const limit = workload.counted?.limit ?? Number.POSITIVE_INFINITY;
+  return {
+    rps: requests / seconds,
+    p50,
+    p95,
+    p99,
+    cpu: cpu / requests,
+    queries: queries.own / requests,
+    queriesInAll: queries.all / requests,
+    hops: hopsOf(last),
+    bytes: bytes / requests,
+    requests,
+    over: Number.isFinite(limit) ? (statuses[workload.status] ?? 0) - limit : null,
+  };
+}
+
+/** From the last answer's `Server-Timing`, if it says so. */
+function hopsOf(answer: string): number | null {
+  const told = /\r\nserver-timing:.*\bgate;[^,\r]*desc="?(\d+)"?/i.exec(answer)?.[1];
+  return told === undefined ? null : Number(told);
+}
+
+function requireGood(workload: AnyWorkload, side: Side, { statuses, bad }: Loaded): void {
+  if (bad === undefined) return;
+  throw new Error(`${workload.name}: ${side.name} answered ${JSON.stringify(statuses)}, for example\n${bad}`);
+}
+
+function goodStatuses({ status, counted }: AnyWorkload): number[] {
+  return counted ? [status, counted.status] : [status];
+}
+
+/** A round may begin with a copy that has just ended; more than one in a hundred is another workload. */
+function requireFewQueries(workload: AnyWorkload, side: Side, { queries, requests }: Figures): void {
+  if (workload.queries === undefined || queries <= workload.queries + Math.max(0.01, 2 / requests)) return;
+  throw new Error(`${workload.name}: ${side.name} asked Postgres ${queries.toFixed(3)} times per request`);
+}
+
+async function tagOf(workload: AnyWorkload, cell: Cell, data: unknown): Promise<string> {
+  if (!workload.probe) return "";
+  const { path, token } = workload.probe(data);
+  const answer = await fetch(`${cell.apis[0]}${path}`, { headers: { authorization: `Bearer ${token}` } });
+  await answer.arrayBuffer();
+  return answer.headers.get("etag") ?? "";
+}
+
+interface Queries {
+  own: number;
+  all: number;
+}
+
+async function resetQueries({ services }: World): Promise<void> {
+  await fetch(`${services.neon.admin}/counters`, { method: "DELETE" });
+}
+
+/** drey's requests put their trace into the SQL, and its gates traces of their own. Peers have nothing but requests. */
+async function queriesOf({ services }: World, trace: string | undefined): Promise<Queries> {
+  const answer = await fetch(`${services.neon.admin}/counters`);
+  const { requests, traces } = (await answer.json()) as Counters;
+  return { own: trace === undefined ? requests : (traces[trace]?.requests ?? 0), all: requests };
+}
+
+interface Counters {
+  requests: number;
+  traces: Record<string, { requests: number }>;
+}
+
+function ratiosOf([drey, ...peers]: SideResult[]): Result["ratios"] {
+  if (!drey) return {};
+  return Object.fromEntries(
+    peers.map((peer) => {
+      const compared = COMPARED.map((figure) => [
+        figure,
+        spread(drey.rounds.map((own, round) => own[figure] / (peer.rounds[round]?.[figure] ?? 0))),
+      ]);
+      const memory = drey.peakMb / peer.peakMb;
+      return [
+        peer.name,
+        Object.fromEntries([...compared, ["peakMb", { min: memory, median: memory, max: memory }]]),
+      ];
+    }),
+  );
+}
+
+export function spread(values: number[]): Spread {
+  const sorted = [...values].sort((one, other) => one - other);
+  const middle = sorted.length >> 1;
+  const [low = 0, high = 0] = [sorted[middle - 1], sorted[middle]];
+  const median = sorted.length % 2 === 1 ? high : (low + high) / 2;
+  return { min: sorted[0] ?? 0, median, max: sorted.at(-1) ?? 0 };
+}

@@ -1,0 +1,23 @@
+import type { Limiter } from "./limiter.ts";
+
+/** Bindings and variables. */
+export interface Env {
+  LIMITER: DurableObjectNamespace<Limiter>;
+  ISSUER: string;
+  AUDIENCE: string;
+  JWKS_URI: string;
+  NEON_CONNECTION_STRING: string;
+  NEON_HTTP_URL: string;
+  /** Calls per minute and caller; as many may come at once. */
+  READS_PER_MINUTE: string;
+  WRITES_PER_MINUTE: string;
+  /** `true`: a Map in front of the Cache API. */
+  MEMORY_CACHE: string;
+  /** `true`: Postgres builds the JSON of a catch-up, and it is passed on. */
+  JSON_IN_SQL: string;
+}
+
+export interface App {
+  Bindings: Env;
+  Variables: { requestId: string; user: string; workspace: string; version: number };
+}

@@ -1,0 +1,44 @@
+/** What Linux knows of a process: its children, processor time and memory. */
+import { readdirSync, readFileSync } from "node:fs";
+import { loadavg } from "node:os";
+
+/** `getconf CLK_TCK`, which is 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** Fields of /proc/<pid>/stat after the name, which stands in parentheses and may hold anything. */
+function statOf(pid: number | string): { name: string; fields: string[] } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const end = stat.lastIndexOf(")");
+    return { name: stat.slice(stat.indexOf("(") + 1, end), fields: stat.slice(end + 2).split(" ") };
+  } catch {
+    return undefined;
+  }
+}
+
+export function childrenOf(parent: number, name: string): number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((pid) => {
+      const stat = statOf(pid);
+      return stat?.name === name && stat.fields[1] === String(parent);
+    })
+    .map(Number);
+}
+
+/** User and system time of all threads so far. */
+export function cpuMs(pid: number): number {
+  const fields = statOf(pid)?.fields ?? [];
+  return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
+}
+
+/** The most memory the process has ever held, in MB. */
+export function peakMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+}
+
+/** Of the last minute. */
+export function load(): number {
+  return loadavg()[0] ?? 0;
+}

@@ -1,0 +1,48 @@
+/** The sides that most workloads compare. */
+import { type CellOptions, startDrey, startPeer } from "./cells.ts";
+import type { Side } from "./workload.ts";
+import { dreyVars, trust, UNLIMITED } from "./world.ts";
+
+type Settings = Pick<CellOptions, "cache" | "isolates">;
+
+export function drey(settings: Settings = {}, limits: object = {}): Side {
+  return {
+    name: "drey",
+    start: (world) => startDrey(world.drey, { vars: dreyVars(world, limits), ...settings, ...inspector() }),
+  };
+}
+
+/** Hono, jose, one object hop, Cache API, Neon's driver. */
+export function hono(settings: Settings = {}, vars: Record<string, string> = {}, name = "hono"): Side {
+  return {
+    name,
+    start: (world) => {
+      const { NEON_CONNECTION_STRING = "", NEON_HTTP_URL = "" } = world.services.vars;
+      const all = String(UNLIMITED);
+      const own = { NEON_CONNECTION_STRING, NEON_HTTP_URL, READS_PER_MINUTE: all, WRITES_PER_MINUTE: all };
+      return startPeer(
+        world.drey,
+        "reads/worker.ts",
+        { LIMITER: "Limiter" },
+        {
+          vars: { ...trust(world), ...own, MEMORY_CACHE: "false", JSON_IN_SQL: "false", ...vars },
+          ...settings,
+          ...inspector(),
+        },
+      );
+    },
+  };
+}
+
+/** Hono and nothing else: the ceiling. */
+export function plain(): Side {
+  return {
+    name: "hono-bare",
+    start: (world) => startPeer(world.drey, "hello/worker.ts", {}, { vars: {}, ...inspector() }),
+  };
+}
+
+/** For `--profile`. */
+export function inspector(): Pick<CellOptions, "inspector"> {
+  return process.env.BENCH_INSPECT === "true" ? { inspector: 0 } : {};
+}

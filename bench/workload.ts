@@ -1,0 +1,83 @@
+/** What a workload is. One file each in `workloads/`. */
+import type { Cell } from "./cells.ts";
+import type { World } from "./world.ts";
+
+/** Which request of the load this is. */
+export interface Turn {
+  /** Of this load, from 0. */
+  n: number;
+  connection: number;
+  /** Of this connection, from 0. */
+  own: number;
+  /** Unique: of this load among all. */
+  run: string;
+  /** The warm-up is round 0. Each side has each round. */
+  round: number;
+  /** The entity tag that this side answers `probe` with. */
+  tag: string;
+}
+
+/** One of those compared. The first is drey. */
+export interface Side {
+  name: string;
+  start(world: World): Promise<Cell>;
+}
+
+export interface Workload<Data> {
+  name: string;
+  /** One sentence. */
+  about: string;
+  sides: Side[];
+  connections: number;
+  /** At most this many requests a round. */
+  requests?: number;
+  /** What a good answer has; any other ends the bench, unless it is `counted`. */
+  status: number;
+  /** A second status that is no fault, and the limit that the first must not exceed. */
+  counted?: { status: number; limit: number };
+  /** Postgres may be asked this often per request of a round, by the request itself. */
+  queries?: number;
+  /** Asked once before each load, for `Turn.tag`. */
+  probe?(data: Data): { path: string; token: string };
+  /** Arranges through the public API of drey's cell. What it gives must survive a structured clone. */
+  prepare(world: World, api: string, rounds: number): Promise<Data>;
+  request(data: Data, turn: Turn): Buffer | string;
+}
+
+/** Keeps the type of the data together. */
+export function workload<Data>(definition: Workload<Data>): Workload<Data> {
+  return definition;
+}
+
+/** All requests of one load share a trace, by which the queries they cause are counted. */
+let trace = "";
+
+export function beginTrace(id: string): void {
+  trace = id;
+}
+
+/** A request as it goes over the wire. */
+export function http(
+  method: string,
+  path: string,
+  headers: Record<string, string> = {},
+  body?: string,
+): Buffer {
+  const traceparent = `00-${trace}-00f067aa0ba902b7-00`;
+  const own = { host: "bench.local", "user-agent": "drey-bench", accept: "*/*", traceparent };
+  const lines = Object.entries({ ...own, ...headers });
+  if (body !== undefined) {
+    lines.push(["content-type", "application/json"], ["content-length", String(Buffer.byteLength(body))]);
+  }
+  const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  return Buffer.from(`${method} ${path} HTTP/1.1\r\n${head}\r\n${body ?? ""}`);
+}
+
+/** The same request again and again needs to be written once. */
+export function once<Data>(write: (data: Data) => Buffer): (data: Data) => Buffer {
+  let [last, written]: [string | undefined, Buffer] = [undefined, Buffer.of()];
+  return (data) => {
+    if (last !== trace) [last, written] = [trace, write(data)];
+    return written;
+  };
+}

@@ -1,0 +1,21 @@
+import { drey, hono } from "../sides.ts";
+import { http, workload } from "../workload.ts";
+import { type Home, homes } from "../world.ts";
+
+const CALLERS = 16;
+
+export default workload<Home[]>({
+  name: "create",
+  about: "POST a project with an Idempotency-Key. Each connection is a caller with a workspace of his own.",
+  sides: [drey(), hono()],
+  connections: CALLERS,
+  status: 201,
+  queries: 1,
+  prepare: (world, api) => homes(world, api, CALLERS),
+  request: (places, { connection, run, n }) => {
+    const { token = "", workspace = "" } = places[connection] ?? {};
+    const headers = { authorization: `Bearer ${token}`, "idempotency-key": `"${run}-${n}"` };
+    const body = JSON.stringify({ name: `P ${run} ${n}`, description: "Made by the bench." });
+    return http("POST", `/v1/workspaces/${workspace}/projects`, headers, body);
+  },
+});

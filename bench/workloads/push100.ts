@@ -1,0 +1,3 @@
+import { pushes } from "../pushes.ts";
+
+export default pushes(100, 4);
