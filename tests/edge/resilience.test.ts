@@ -1,7 +1,7 @@
 /** When Postgres is slow, fails or loses an answer, and when the client goes away. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, type OwnedWorkspace, trace, unique } from "./actors.ts";
+import { call, expectProblem, expectStatus, home, type OwnedWorkspace, trace } from "./actors.ts";
 import { neonFault, redisFault } from "./neighbours.ts";
 import { catchUp, device, mutation, push, workspaceScope } from "./pushes.ts";
 import type { AuditEvent, Page, Project } from "./shapes.ts";
@@ -41,33 +41,6 @@ test.each(["drop_after_commit", "drop_before_commit", "status500"] as const)(
     expect(await projects(place)).toEqual([answer.body.id]);
   },
 );
-
-test("a lost answer of any create is one thing, with and without a key", async () => {
-  const place = await home();
-  const org = `/v1/orgs/${place.org_id}`;
-  const creates: [string, string, Record<string, unknown>][] = [
-    ["/v1/orgs", "/v1/me", { name: "Once" }],
-    [`${org}/workspaces`, org, { name: "Once" }],
-    [`${org}/invitations`, org, { email: "once@example.test", role: "member" }],
-  ];
-  for (const [path, warm, body] of creates) {
-    for (const headers of [{}, { "idempotency-key": randomUUID() }]) {
-      const before = (await listOf(place, path)).length;
-      expectStatus(await call(place.owner, "GET", warm), 200);
-      const mine = trace();
-      const fault = await neonFault({ kind: "drop_after_commit", match: mine.id });
-      const sent = { ...body, ...(path.endsWith("workspaces") ? { slug: unique("once") } : {}) };
-      const answer = await call<{ id: string }>(place.owner, "POST", path, sent, {
-        ...headers,
-        traceparent: mine.traceparent,
-      });
-      expectStatus(answer, 201);
-      expect(await fault.fired()).toBe(1);
-      const after = await listOf(place, path);
-      expect([path, after.length, after[0]]).toEqual([path, before + 1, answer.body.id]);
-    }
-  }
-});
 
 test("a push whose answer was lost is applied once", async () => {
   const place = await home();

@@ -11,6 +11,7 @@ export interface Operation {
   parameters?: { name: string; in: string }[];
   requestBody?: unknown;
   responses: Record<string, unknown>;
+  "x-policy"?: { idempotent: boolean };
 }
 
 export interface Spec {
