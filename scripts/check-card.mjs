@@ -20,7 +20,7 @@ const CARD = {
   uuid: ["core"],
   "tracing-wasm": ["src"],
   reqwest: ["src"],
-  chrono: ["src", "core"],
+  chrono: ["core", "durable-objects"],
   "wasm-bindgen-test": ["tests/wasm"],
 };
 

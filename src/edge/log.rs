@@ -3,9 +3,8 @@
 //! Events only. Spans are filtered out: `tracing-wasm` would call `performance.mark` for each, which the runtime lacks
 //! without a flag (an uncaught exception resets the isolate) and never frees with it.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display, Write};
 
-use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::filter_fn;
@@ -50,40 +49,71 @@ impl<S: Subscriber> Layer<S> for JsonLines {
     }
 }
 
-/// The line of an event: level, target and its fields.
+/// The line of an event: level, target and its fields, written as they come. A tree of values in between would cost
+/// more than the request that is logged.
 #[must_use]
 pub fn line(event: &Event<'_>) -> String {
-    let mut fields = Fields(Map::new());
-    fields.0.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
-    fields.0.insert("target".to_owned(), event.metadata().target().into());
+    let mut fields = Fields(String::with_capacity(1024));
+    fields.0.push('{');
+    fields.text("level", &event.metadata().level().as_str().to_ascii_lowercase());
+    fields.text("target", event.metadata().target());
     event.record(&mut fields);
-    Value::Object(fields.0).to_string()
+    fields.0.push('}');
+    fields.0
 }
 
-struct Fields(Map<String, Value>);
+struct Fields(String);
+
+impl Fields {
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push('"');
+        // Names of fields are Rust identifiers: nothing in them needs escaping.
+        self.0.push_str(name);
+        self.0.push_str("\":");
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.0.push_str(&serde_json::to_string(value).unwrap_or_default());
+    }
+
+    fn number(&mut self, field: &Field, value: impl Display) {
+        self.name(field.name());
+        // A string takes everything that is written to it.
+        write!(self.0, "{value}").ok();
+    }
+}
 
 impl Visit for Fields {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        // JSON has no words for infinities.
+        if value.is_finite() {
+            self.number(field, value);
+        } else {
+            self.text(field.name(), &value.to_string());
+        }
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.number(field, value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.number(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.number(field, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.text(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+        self.text(field.name(), &format!("{value:?}"));
     }
 }

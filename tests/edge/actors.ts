@@ -191,6 +191,13 @@ export function atOnce<T>(count: number, act: (index: number) => Promise<T>): Pr
   return Promise.all(Array.from({ length: count }, (_, index) => act(index)));
 }
 
+/** The same act, one after the other. */
+export async function inTurn<T>(count: number, act: (index: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let index = 0; index < count; index += 1) results.push(await act(index));
+  return results;
+}
+
 /** A TypeID of this kind that names nothing: a fresh UUIDv7 in the base32 of TypeID. */
 export function nowhere(prefix: string): string {
   const uuid = `${Date.now().toString(16).padStart(12, "0")}7${randomHex(3)}8${randomHex(15)}`;

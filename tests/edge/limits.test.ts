@@ -7,6 +7,7 @@ import {
   expectProblem,
   expectStatus,
   home,
+  inTurn,
   member,
   type OwnedWorkspace,
   organisation,
@@ -208,12 +209,6 @@ function write(
 function invitation(org: { id: string; owner: User }): Promise<Answer<unknown>> {
   const body = { email: `${unique("guest")}@example.test`, role: "member" };
   return call(org.owner, "POST", `/v1/orgs/${org.id}/invitations`, body);
-}
-
-async function inTurn<T>(count: number, act: (index: number) => Promise<T>): Promise<T[]> {
-  const results: T[] = [];
-  for (let index = 0; index < count; index += 1) results.push(await act(index));
-  return results;
 }
 
 function untilRefused(act: () => Promise<Answer<unknown>>): Promise<Answer<unknown>> {

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn a_name_or_address_that_cannot_be_kept_is_dropped() {
         let read = |name: String, email: String| {
-            let claims = serde_json::json!({ "iss": "i", "aud": "a", "sub": "s", "exp": 1, "name": name, "email": email });
+            let claims =
+                serde_json::json!({ "iss": "i", "aud": "a", "sub": "s", "exp": 1, "name": name, "email": email });
             let claims: Claims = serde_json::from_value(claims).expect("claims");
             let claims = claims.valid().expect("the token stays good");
             (claims.name.is_some(), claims.email.is_some())
