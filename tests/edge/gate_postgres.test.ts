@@ -1,0 +1,98 @@
+/** What a gate does while Postgres is down, slow, or older than the news. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { call, expectProblem, expectStatus, home, member, type OwnedWorkspace, type User } from "./actors.ts";
+import { type Forwarder, forwarder } from "./forwarder.ts";
+import { type OwnCell, poll, world } from "./world.ts";
+
+/** A gate that asks Postgres at nearly every call, and vouches for what it knows for this long without it. */
+const STALE_MS = 2_000;
+let way: Forwarder;
+let cell: OwnCell;
+
+beforeAll(async () => {
+  way = await forwarder();
+  cell = await world().restart({
+    NEON_HTTP_URL: way.url,
+    GATE_REFRESH_MS: "50",
+    GATE_STALE_MS: String(STALE_MS),
+    WORKSPACE_LEASE_MS: "20",
+  });
+});
+afterAll(async () => {
+  await cell.stop();
+  await way[Symbol.asyncDispose]();
+});
+
+test("while Postgres is down, kept reads go on, writes say when to come again, and then the gate no longer vouches", async () => {
+  const place = await home(cell.api);
+  expectStatus(await projects(place.owner, place), 200);
+  way.down(true);
+  try {
+    const since = Date.now();
+    const read = expectStatus(await projects(place.owner, place), 200);
+    expect(read.headers.get("x-cache")).toBe("HIT");
+    const write = await call(place.owner, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Later" });
+    expectProblem(write, 503, "upstream-unavailable");
+    expect(Number(write.headers.get("retry-after"))).toBeGreaterThan(0);
+    const end = await poll("the end of its word", async () => {
+      const answer = await projects(place.owner, place);
+      return answer.status !== 200 && answer;
+    });
+    expectProblem(end, 503, "gate-unavailable");
+    expect(Date.now() - since).toBeGreaterThanOrEqual(STALE_MS - 200);
+  } finally {
+    way.down(false);
+  }
+  await poll("the recovery", async () => (await projects(place.owner, place)).status === 200);
+});
+
+test("a true revision is not called impossible because Postgres is down", async () => {
+  const place = await home(cell.api);
+  const made = await call(place.owner, "POST", `/v1/workspaces/${place.id}/projects`, { name: "One" });
+  const revision = expectStatus(made, 201).headers.get("x-drey-revision") ?? "";
+  await cell.evict("WorkspaceGate", place.id);
+  way.down(true);
+  try {
+    const answer = await call(place.owner, "GET", `/v1/workspaces/${place.id}`, undefined, {
+      "x-drey-revision": revision,
+    });
+    expectProblem(answer, 503, "gate-unavailable");
+  } finally {
+    way.down(false);
+  }
+});
+
+test("a load that a removal overtakes does not let the removed in", async () => {
+  const place = await home(cell.api);
+  const colleague = await member(place, "viewer");
+  await cell.evict("WorkspaceGate", place.id);
+  // The gate's own question for this workspace: its answer is on its way while the member is removed.
+  const load = way.hold("authz_epoch, workspace_role(");
+  const late = call(colleague, "GET", `/v1/workspaces/${place.id}`);
+  await poll("the load", async () => load.held() > 0);
+  // By the organisation's gate: the workspace's is waiting for its load.
+  const path = `/v1/orgs/${place.org_id}/members/${colleague.id}`;
+  expectStatus(await call(place.owner, "DELETE", path), 204);
+  load.release();
+  expectProblem(await late, 404, "not-found");
+  expectProblem(await call(colleague, "GET", `/v1/workspaces/${place.id}`), 404, "not-found");
+});
+
+test("a notice that nobody delivers costs a refresh and a lease", async () => {
+  const place = await home(cell.api);
+  const colleague = await member(place, "viewer");
+  expectStatus(await call(colleague, "GET", `/v1/workspaces/${place.id}`), 200);
+  // The other Workers have gates of their own: this cell's hears nothing.
+  const elsewhere = { ...place.owner, api: world().api };
+  expectStatus(await call(elsewhere, "DELETE", `/v1/workspaces/${place.id}/members/${colleague.id}`), 204);
+  const since = Date.now();
+  await poll(
+    "the refresh",
+    async () => (await call(colleague, "GET", `/v1/workspaces/${place.id}`)).status === 404,
+  );
+  expect(Date.now() - since).toBeLessThan(50 + 20 + 1_000);
+});
+
+function projects(caller: User, place: OwnedWorkspace) {
+  return call(caller, "GET", `/v1/workspaces/${place.id}/projects`);
+}
