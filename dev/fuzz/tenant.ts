@@ -27,13 +27,21 @@ export async function tenant(api: string, token: string): Promise<string> {
 function settings(ids: Record<string, string>): string {
   const file = join(STATE, "schemathesis.toml");
   const parameters = Object.entries(ids).map(([name, id]) => `"path.${name}" = "${id}"`);
+  // Sent, they must agree with the path: names made up would be refused before any handler is reached.
+  const headers = [`"header.x-org-id" = "${ids.org}"`, `"header.x-workspace-id" = "${ids.ws}"`, REVISION];
   const scope = ['"path.scope_type" = "project"', `"path.scope_id" = "${ids.project}"`];
   const spared = DELETES.map(
     (operation) => `[[operations]]\ninclude-name = "${operation}"\nparameters = { ${strangers(operation)} }`,
   );
-  writeFileSync(file, `[parameters]\n${[...parameters, ...scope].join("\n")}\n\n${spared.join("\n\n")}\n`);
+  writeFileSync(
+    file,
+    `[parameters]\n${[...parameters, ...scope, ...headers].join("\n")}\n\n${spared.join("\n\n")}\n`,
+  );
   return file;
 }
+
+/** What every tenant has reached. */
+const REVISION = '"header.x-drey-revision" = 1';
 
 const DELETES = [
   "DELETE /v1/orgs/{org}",
@@ -53,5 +61,8 @@ function strangers(operation: string): string {
     user: "user",
   };
   const last = /\{(\w+)\}$/.exec(operation)?.[1] ?? "";
-  return `"path.${last}" = "${prefixes[last]}_01h455vb4pex5vsknk084sn02q"`;
+  const stranger = `${prefixes[last]}_01h455vb4pex5vsknk084sn02q`;
+  const header = { org: "x-org-id", ws: "x-workspace-id" }[last];
+  const parameters = [`"path.${last}"`, ...(header ? [`"header.${header}"`] : [])];
+  return parameters.map((name) => `${name} = "${stranger}"`).join(", ");
 }

@@ -6,11 +6,11 @@ use drey_core::id::{OrgId, UserId, WorkspaceId};
 use drey_core::retry::Effect;
 use drey_core::role::{OrgRole, Plan, Region, WorkspaceRole};
 
+use crate::Result;
 use crate::neon::row::Row;
 use crate::neon::{Answer, Consistency};
 use crate::session::{Caller, Session};
 use crate::statement::{Call, Statement, uuid};
-use crate::{Result, StoreError};
 
 /// A tenant, and what a person is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,6 @@ pub struct GateState<R> {
     pub plan: Plan,
     /// Where its objects live.
     pub region: Region,
-    /// How many gates share the load.
-    pub shards: u32,
     /// The revision of the workspace, or of the organisation.
     pub revision: i64,
     /// Of a workspace the sum of its own and its organisation's: either narrows access to it.
@@ -33,7 +31,7 @@ pub struct GateState<R> {
 
 pub(crate) const WORKSPACE: Statement = Statement {
     name: "gate.workspace",
-    sql: "select o.org_id, o.plan, o.region, w.gate_shards, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role \
+    sql: "select o.org_id, o.plan, o.region, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role \
           from workspace w join org o on o.org_id = w.org_id where w.workspace_id = $1::uuid",
     hot: true,
 };
@@ -50,7 +48,7 @@ pub async fn workspace(
 
 pub(crate) const ORG: Statement = Statement {
     name: "gate.org",
-    sql: "select o.org_id, o.plan, o.region, 1 as gate_shards, o.revision, o.authz_epoch, org_role($1::uuid) as role from org o where o.org_id = $1::uuid",
+    sql: "select o.org_id, o.plan, o.region, o.revision, o.authz_epoch, org_role($1::uuid) as role from org o where o.org_id = $1::uuid",
     hot: true,
 };
 
@@ -74,9 +72,8 @@ fn state<R>(row: &Row<'_, '_>, role: impl FnOnce(&str) -> Option<R>) -> Result<G
         org: OrgId::from_uuid(row.uuid(0)?),
         plan: row.parsed(1, Plan::parse)?,
         region: row.parsed(2, Region::parse)?,
-        shards: u32::try_from(row.i64(3)?).map_err(|_| StoreError::fault("gate: a number of shards below 0"))?,
-        revision: row.i64(4)?,
-        authz_epoch: row.i64(5)?,
-        role: row.opt_parsed(6, role)?,
+        revision: row.i64(3)?,
+        authz_epoch: row.i64(4)?,
+        role: row.opt_parsed(5, role)?,
     })
 }

@@ -42,7 +42,6 @@ impl Deadline {
 pub struct Timings {
     round_trips: Cell<u32>,
     retries: Cell<u32>,
-    statements: Cell<u32>,
     millis: Cell<u64>,
 }
 
@@ -59,12 +58,6 @@ impl Timings {
         self.retries.get()
     }
 
-    /// Statements sent, the settings included.
-    #[must_use]
-    pub fn statements(&self) -> u32 {
-        self.statements.get()
-    }
-
     /// Milliseconds spent waiting for Neon.
     #[must_use]
     pub fn millis(&self) -> u64 {
@@ -72,10 +65,9 @@ impl Timings {
     }
 
     /// Counts one HTTP call.
-    pub(crate) fn record(&self, attempt: u32, statements: usize, millis: u64) {
+    pub(crate) fn record(&self, attempt: u32, millis: u64) {
         self.round_trips.set(self.round_trips.get().saturating_add(1));
         self.retries.set(self.retries.get().saturating_add(u32::from(attempt > 1)));
-        self.statements.set(self.statements.get().saturating_add(u32::try_from(statements).unwrap_or(u32::MAX)));
         self.millis.set(self.millis.get().saturating_add(millis));
     }
 }

@@ -16,7 +16,7 @@ import { uuidOf } from "./database.ts";
 import { forwarder } from "./forwarder.ts";
 import { neonCounters } from "./neighbours.ts";
 import type { AuditEvent, Org, Page } from "./shapes.ts";
-import { poll, world } from "./world.ts";
+import { freshDatabase, poll, world } from "./world.ts";
 
 test("changes of an organisation's people, and its end, are one round trip each", async () => {
   const org = await organisation(await user());
@@ -64,7 +64,7 @@ test("after a new workspace the organisation's gate rests as before", async () =
   const org = await organisation(owner);
   const path = `/v1/orgs/${org.id}`;
   const read = (api: string) => call<Org>({ ...owner, api }, "GET", path);
-  const loads = () => neon.count("from org o where o.org_id", "gate_shards", uuidOf(org.id));
+  const loads = () => neon.count("from org o where o.org_id", "org_role($1::uuid)", uuidOf(org.id));
   expectStatus(await read(second), 200);
   await workspace(org);
   // What the gate knew has aged: somebody's call makes it ask, and the next one, of another isolate, does not.
@@ -116,4 +116,23 @@ test("lists that may lag are read from the replica, unless the caller has seen a
   expect([replica.count("audit_event"), replica.count("from org_member m join org o")]).toEqual([3, 1]);
   expectStatus(await reads(place.owner, `/v1/workspaces/${place.id}/projects`), 200);
   expect(replica.count("from project")).toBe(0);
+});
+
+test("a replica that has not heard of a workspace yet does not hide it from who was let in", async () => {
+  await using behind = await freshDatabase();
+  const { neonConnection, neonUrl } = world();
+  const connection = new URL(neonConnection);
+  connection.pathname = new URL(behind.url).pathname;
+  await using cell = await world().restart({
+    NEON_REPLICA_CONNECTION_STRING: connection.href,
+    NEON_REPLICA_HTTP_URL: neonUrl,
+  });
+  const place = await home(cell.api);
+  const events = await call<Page<AuditEvent>>(place.owner, "GET", `/v1/workspaces/${place.id}/audit`);
+  expect(expectStatus(events, 200).body.data.length).toBeGreaterThan(0);
+  const orgs = async (headers = {}) => {
+    const list = await call<Page<Org>>(place.owner, "GET", "/v1/orgs", undefined, headers);
+    return expectStatus(list, 200).body.data.length;
+  };
+  expect([await orgs(), await orgs({ "x-drey-revision": "1" })]).toEqual([0, 1]);
 });

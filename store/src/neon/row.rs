@@ -45,11 +45,6 @@ impl<'r> Row<'r, '_> {
         }
     }
 
-    /// An `int8`, or NULL.
-    pub fn opt_i64(&self, column: usize) -> Result<Option<i64>> {
-        self.opt_parsed(column, |text| text.parse().ok())
-    }
-
     /// An `int8`.
     pub fn i64(&self, column: usize) -> Result<i64> {
         self.parsed(column, |text| text.parse().ok())

@@ -39,7 +39,7 @@ pub(crate) async fn batch(
     let request = request(endpoint, &body, effect).map_err(|error| network(&error))?;
     let answer = post(request, left).await;
     let ended = now_ms();
-    s.timings.record(attempt, calls.len() + 1, ended.saturating_sub(started));
+    s.timings.record(attempt, ended.saturating_sub(started));
     answer.map_err(|error| if s.deadline.remaining(ended) == 0 { Failure::Timeout } else { network(&error) })
 }
 
