@@ -21,7 +21,7 @@ use crate::call::Access;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
 use crate::respond::Facts;
-use crate::routes::{Limit, Who};
+use crate::routes::{Limit, Who, tickets};
 
 pub use credential::Verified;
 pub use insurance::Insurance;
@@ -61,6 +61,9 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         let limits = anonymous(request, tier, cost).await?;
         return Ok(Admitted { access: Access::Public, limits });
     }
+    if let Some(ticket) = tickets::brought(request) {
+        return by_ticket(request, &ticket, cost).await;
+    }
     let principal = credential::verify(request).await?;
     facts.actor = Some(principal.user);
     facts.tenant =
@@ -70,6 +73,16 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
         Who::Workspace(_) => tenant::by_workspace(request, principal, tier, cost).await,
     }
+}
+
+/// A ticket was admitted and charged when it was made, and is good once: its room vouches for it. A forged one pays like
+/// any unknown credential, and reaches nothing.
+async fn by_ticket(request: &Request<'_>, ticket: &str, cost: u32) -> Outcome<Admitted> {
+    if tickets::is_ours(request, ticket)? {
+        return Ok(Admitted { access: Access::Public, limits: None });
+    }
+    anonymous(request, Tier::Anonymous, cost).await?;
+    Err(tickets::refused())
 }
 
 /// Charges a call without a known credential to its address: by the platform's rate-limit binding where there is one

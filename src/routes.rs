@@ -12,6 +12,7 @@ mod orgs;
 mod presence;
 mod projects;
 mod sync;
+pub mod tickets;
 mod workspaces;
 
 use drey_core::cache::CacheProfile::{self, Immutable, NoStore, Tenant};
@@ -72,6 +73,8 @@ pub struct Policy {
     pub idempotent: bool,
     /// The body that is read.
     pub body: Body,
+    /// Whether a WebSocket upgrade may bring a one-time ticket instead of a credential.
+    pub ticket: bool,
 }
 
 /// A handler: four moves (extract, decide, effect, respond).
@@ -109,23 +112,37 @@ const BODY_BYTES: u32 = 64 * 1024;
 const PUSH_BYTES: u32 = 1024 * 1024;
 
 const fn reads(who: Who, cache: CacheProfile) -> Policy {
-    Policy { who, limit: Limit::Tier(Relaxed, 1), cache, idempotent: false, body: Body::None }
+    Policy { who, limit: Limit::Tier(Relaxed, 1), cache, idempotent: false, body: Body::None, ticket: false }
 }
 
 const fn creates(who: Who, tier: Tier, body: &'static str) -> Policy {
-    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: true, body: Body::Json(body, BODY_BYTES) }
+    Policy {
+        who,
+        limit: Limit::Tier(tier, 1),
+        cache: NoStore,
+        idempotent: true,
+        body: Body::Json(body, BODY_BYTES),
+        ticket: false,
+    }
 }
 
 const fn changes(who: Who, tier: Tier, body: &'static str) -> Policy {
-    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::Json(body, BODY_BYTES) }
+    Policy {
+        who,
+        limit: Limit::Tier(tier, 1),
+        cache: NoStore,
+        idempotent: false,
+        body: Body::Json(body, BODY_BYTES),
+        ticket: false,
+    }
 }
 
 const fn deletes(who: Who, tier: Tier) -> Policy {
-    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::None }
+    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::None, ticket: false }
 }
 
 const fn probes(limit: Limit) -> Policy {
-    Policy { who: Who::Public, limit, cache: NoStore, idempotent: false, body: Body::None }
+    Policy { who: Who::Public, limit, cache: NoStore, idempotent: false, body: Body::None, ticket: false }
 }
 
 const fn gives(status: u16, schema: &'static str) -> Gives {
@@ -193,5 +210,6 @@ pub static TABLE: &[Route] = &[
     // Used by sync clients.
     route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") }),
     route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", reads(Who::Workspace(Viewer), Immutable)),
-    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", reads(Who::Workspace(Viewer), NoStore)),
+    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) }),
+    route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", reads(Who::Workspace(Viewer), NoStore)),
 ];

@@ -12,8 +12,9 @@ mod room;
 mod settings;
 mod socket;
 mod ticker;
+mod tickets;
 
-pub use client::{Page, PresenceClient, PresenceError};
+pub use client::{By, Join, Page, PresenceClient, PresenceError};
 pub use settings::settings;
 
 use std::cell::Cell;
@@ -31,9 +32,13 @@ use worker::{
 use crate::rpc;
 use room::Hall;
 use ticker::Ticker;
+use tickets::Tickets;
 
 /// The binding of `wrangler.toml`. An object's name is its workspace's id.
 pub const BINDING: &str = "PRESENCE";
+
+/// The digest of a ticket, between Worker and object.
+const TICKET_HEADER: &str = "x-drey-ticket";
 
 /// What the Worker asks of a room, besides to join it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,11 +46,16 @@ pub const BINDING: &str = "PRESENCE";
 enum Command {
     /// A page of who is present.
     Snapshot { after: Option<ClientId>, limit: u32 },
+    /// A ticket was made for this client.
+    Ticket { digest: String, identity: Identity },
     /// A user lost access, at this epoch: his sockets close.
     Narrow { user_id: UserId, authz_epoch: i64 },
     /// The workspace is gone: all sockets close.
     Close,
 }
+
+/// Tickets expire as time goes by: seconds after which to try again.
+const RETRY_TICKETS_S: u32 = 5;
 
 /// Why an upgrade was not accepted.
 #[derive(Debug, Serialize, Deserialize)]
@@ -63,6 +73,7 @@ struct WorkspacePresence {
     env: Env,
     settings: Settings,
     ticker: Ticker,
+    tickets: Tickets,
     alarm: Cell<Alarm>,
 }
 
@@ -82,20 +93,30 @@ impl DurableObject for WorkspacePresence {
         socket::answer_pings(&state);
         // A wrong variable stops the Worker at its first request; an object of another version keeps the defaults.
         let settings = settings(&env).unwrap_or_default();
-        Self { state, env, settings, ticker: Ticker::new(), alarm: Cell::new(Alarm::Unknown) }
+        let tickets = Tickets::new(state.storage().sql());
+        Self { state, env, settings, ticker: Ticker::new(), tickets, alarm: Cell::new(Alarm::Unknown) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         if let Some(header) = request.headers().get(Identity::HEADER)? {
-            return self.join(&header).await;
+            return match Identity::from_header(&header) {
+                Ok(identity) => self.join(identity).await,
+                Err(error) => turned(&Refusal::new(Code::Internal, error.to_string())),
+            };
+        }
+        if let Some(digest) = request.headers().get(TICKET_HEADER)? {
+            return self.redeem(&digest).await;
         }
         match rpc::command(&mut request).await? {
             Command::Snapshot { after, limit } => rpc::reply(&self.snapshot(after.as_ref(), limit)),
+            Command::Ticket { digest, identity } => rpc::reply(&self.keep(&digest, &identity)?),
             Command::Narrow { user_id, authz_epoch } => {
+                self.tickets.forget(user_id);
                 self.act(|hall, _| hall.room.narrow(user_id, authz_epoch)).await?;
                 rpc::reply(&())
             }
             Command::Close => {
+                self.tickets.clear();
                 self.act(|hall, _| hall.room.clear()).await?;
                 rpc::reply(&())
             }
@@ -154,11 +175,7 @@ impl DurableObject for WorkspacePresence {
 
 impl WorkspacePresence {
     /// Accepts an upgrade that the Worker admitted.
-    async fn join(&self, header: &str) -> worker::Result<Response> {
-        let identity = match Identity::from_header(header) {
-            Ok(identity) => identity,
-            Err(error) => return turned(&Refusal::new(Code::Internal, error.to_string())),
-        };
+    async fn join(&self, identity: Identity) -> worker::Result<Response> {
         let pair = WebSocketPair::new()?;
         let mut refused = None;
         self.act(|hall, now_ms| match hall.join(&self.state, identity, &pair.server, now_ms) {
@@ -172,6 +189,34 @@ impl WorkspacePresence {
         match refused {
             Some(refusal) => turned(&refusal),
             None => Response::from_websocket(pair.client),
+        }
+    }
+
+    /// Keeps a ticket; for how long it is good.
+    fn keep(&self, digest: &str, identity: &Identity) -> worker::Result<Result<u64, Turned>> {
+        let now_ms = Date::now().as_millis();
+        let ends_ms = now_ms.saturating_add(self.settings.ticket_ms).min(identity.expires_at_ms);
+        if self.tickets.put(digest, identity, ends_ms, now_ms, self.settings.max_per_user)? {
+            return Ok(Ok(ends_ms.saturating_sub(now_ms)));
+        }
+        let detail = "You have as many unused tickets as you may have connections. Use one, or wait until they expire.";
+        Ok(Err(Turned::from(&Refusal::new(Code::QuotaExceeded, detail).with_retry_after(RETRY_TICKETS_S))))
+    }
+
+    /// Accepts an upgrade by its ticket, which is used up whatever comes of it. What was true when it was made is asked
+    /// again: a removal since then may have been told to nobody.
+    async fn redeem(&self, digest: &str) -> worker::Result<Response> {
+        let Some(identity) = self.tickets.take(digest, Date::now().as_millis()) else {
+            let detail = "The ticket is used, expired or of another workspace. Ask for a new one.";
+            return turned(&Refusal::new(Code::InvalidToken, detail));
+        };
+        match check::has_role(&self.env, identity.workspace, identity.user_id).await {
+            Some(true) => self.join(identity).await,
+            Some(false) => turned(&Refusal::new(Code::NotFound, "There is no such resource, or it is not yours.")),
+            None => {
+                let refusal = Refusal::new(Code::GateUnavailable, "Admission does not answer. Ask for a new ticket.");
+                turned(&refusal.with_retry_after(1))
+            }
         }
     }
 
@@ -229,8 +274,20 @@ impl WorkspacePresence {
     }
 }
 
+impl From<&Refusal> for Turned {
+    fn from(refusal: &Refusal) -> Self {
+        let Refusal { code, detail, retry_after, .. } = refusal;
+        Self { code: *code, detail: detail.to_string(), retry_after: *retry_after }
+    }
+}
+
+impl From<Turned> for Refusal {
+    fn from(Turned { code, detail, retry_after }: Turned) -> Self {
+        Self { retry_after, ..Self::new(code, detail) }
+    }
+}
+
 /// An answer to an upgrade that is no upgrade; the client in the Worker reads it.
 fn turned(refusal: &Refusal) -> worker::Result<Response> {
-    let Refusal { code, detail, retry_after, .. } = refusal;
-    rpc::reply(&Turned { code: *code, detail: detail.to_string(), retry_after: *retry_after })
+    rpc::reply(&Turned::from(refusal))
 }

@@ -78,7 +78,7 @@ fn policy(route: &Route) -> Value {
         Limit::Free => json!(null),
         Limit::Tier(tier, cost) => json!({ "tier": tier, "cost": cost }),
     };
-    json!({ "who": who, "limit": limit, "idempotent": route.policy.idempotent })
+    json!({ "who": who, "limit": limit, "idempotent": route.policy.idempotent, "ticket": route.policy.ticket })
 }
 
 fn parameters(route: &Route) -> Vec<Value> {
@@ -90,7 +90,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.path.ends_with("{scope_id}") {
         parameters.push(schema::offset_parameter());
     }
-    if is_presence(route) {
+    if is_presence(route) || route.gives.schema == "PresenceTicket" {
         parameters.push(schema::client_parameter());
     }
     parameters.extend(headers(route));

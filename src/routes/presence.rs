@@ -1,15 +1,17 @@
 //! Presence: who is in a workspace's room.
 
+use drey_core::id::WorkspaceId;
 use drey_core::presence::Identity;
 use drey_core::refusal::Code;
 use drey_core::sync::ClientId;
-use drey_durable_objects::workspace_presence::{PresenceClient, PresenceError};
+use drey_durable_objects::workspace_presence::{By, Join, PresenceClient, PresenceError};
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::boundary::Header;
 use crate::edge::random;
 use crate::problem::{Outcome, Problem};
+use crate::routes::tickets;
 
 /// Join the room by WebSocket, or read who is there.
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
@@ -17,12 +19,28 @@ pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
 }
 
 /// The upgrade is passed to the room after admission: the room believes the identity because only the Worker can
-/// reach it.
+/// reach it. A ticket was admitted when it was made; the room knows for whom.
 async fn join(call: &Call<'_>) -> Outcome<Answer> {
     origin(call)?;
+    let protocol = tickets::offered(call.request).contains(&tickets::PROTOCOL.to_owned()).then_some(tickets::PROTOCOL);
+    let response = if let Some(ticket) = tickets::brought(call.request) {
+        let workspace = call.request.parameter("ws", WorkspaceId::parse)?;
+        let join = Join { workspace, hint: None, by: By::Ticket(&tickets::digest(&ticket)), protocol };
+        room(call).connect(&join).await
+    } else {
+        let identity = identity(call)?;
+        let hint = call.grant().map(|grant| grant.region);
+        let join = Join { workspace: identity.workspace, hint, by: By::Identity(&identity), protocol };
+        room(call).connect(&join).await
+    };
+    Ok(Answer::raw(response.map_err(problem)?))
+}
+
+/// Who the caller is to the room, as he was admitted.
+pub(super) fn identity(call: &Call<'_>) -> Outcome<Identity> {
     let access = call.workspace()?;
     let principal = call.principal()?;
-    let identity = Identity {
+    Ok(Identity {
         workspace: access.workspace,
         client_id: client_id(call)?,
         user_id: principal.user,
@@ -30,10 +48,7 @@ async fn join(call: &Call<'_>) -> Outcome<Answer> {
         role: access.role,
         expires_at_ms: principal.expires_ms,
         authz_epoch: call.grant().map_or(0, |grant| grant.authz_epoch),
-    };
-    let region = call.grant().map(|grant| grant.region);
-    let response = room(call).connect(access.workspace, region, &identity).await.map_err(problem)?;
-    Ok(Answer::raw(response))
+    })
 }
 
 /// A page of who is there.
@@ -45,11 +60,11 @@ async fn snapshot(call: &Call<'_>) -> Outcome<Answer> {
     Answer::json(200, &page)
 }
 
-fn room<'a>(call: &Call<'a>) -> PresenceClient<'a> {
+pub(super) fn room<'a>(call: &Call<'a>) -> PresenceClient<'a> {
     PresenceClient { env: call.request.env, timeout_ms: call.request.remaining_ms() }
 }
 
-fn problem(error: PresenceError) -> Problem {
+pub(super) fn problem(error: PresenceError) -> Problem {
     match error {
         PresenceError::Refused(refusal) => refusal.into(),
         other => Problem::unavailable(Code::UpstreamUnavailable, other.to_string(), 1),

@@ -291,6 +291,18 @@ fn sync() -> Vec<(&'static str, Value)> {
             ]),
         ),
         ("Messages", json!({ "type": "array", "items": message })),
+        (
+            "PresenceTicket",
+            object(&[
+                ("ticket", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "description": "Good once." })),
+                ("client_id", text.clone()),
+                (
+                    "protocols",
+                    json!({ "type": "array", "items": { "type": "string" }, "description": "For `new WebSocket`." }),
+                ),
+                ("expires_in_ms", json!({ "type": "integer" })),
+            ]),
+        ),
         ("Peer", object(&[("client_id", text.clone()), ("user_id", id("user")), ("seen_at", time())])),
     ]
 }

@@ -4,7 +4,7 @@
  * In scope: the socket. Out of scope: what the frames must say (presence.test.ts).
  */
 import WebSocket from "ws";
-import { type Answer, call, type User, unique } from "./actors.ts";
+import { type Answer, call, expectStatus, type User, unique } from "./actors.ts";
 import { poll } from "./world.ts";
 
 export interface PeerView {
@@ -46,7 +46,35 @@ export async function sit(
   clientId: string = unique("seat"),
 ): Promise<Seat> {
   const url = `${caller.api.replace("http", "ws")}${roomPath(place, clientId)}`;
-  const socket = new WebSocket(url, { headers: { authorization: `Bearer ${caller.token}` } });
+  return seatOf(new WebSocket(url, { headers: { authorization: `Bearer ${caller.token}` } }), clientId);
+}
+
+export interface Ticket {
+  ticket: string;
+  client_id: string;
+  protocols: string[];
+  expires_in_ms: number;
+}
+
+/** A one-time ticket for this room. */
+export async function ticketFor(caller: User, place: { id: string }): Promise<Ticket> {
+  const answer = await call<Ticket>(caller, "POST", `/v1/workspaces/${place.id}/presence/tickets`);
+  return expectStatus(answer, 201).body;
+}
+
+/** Takes a seat as a browser does: no header of its own but the protocols and the origin it comes from. */
+export async function sitByTicket(
+  api: string,
+  place: { id: string },
+  ticket: Ticket,
+  origin?: string,
+): Promise<Seat & { protocol: string }> {
+  const url = `${api.replace("http", "ws")}/v1/workspaces/${place.id}/presence`;
+  const socket = new WebSocket(url, ticket.protocols, origin ? { origin } : {});
+  return { ...(await seatOf(socket, ticket.client_id)), protocol: socket.protocol };
+}
+
+async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
   const seat: Seat = {
     clientId,
     frames: [],
@@ -102,15 +130,16 @@ export function untilClosed(seat: Seat): Promise<{ code: number; reason: string 
 
 /** The answer to an upgrade that is refused: what a browser would not show. */
 export function refusedUpgrade(
-  caller: User | null,
+  caller: Pick<User, "api" | "token"> | null,
   place: { id: string },
   headers: Record<string, string> = {},
+  protocols: string[] = [],
 ) {
   const api = caller?.api ?? "";
   const url = `${api.replace("http", "ws")}${roomPath(place, "refused")}`;
   const credential: Record<string, string> = caller?.token ? { authorization: `Bearer ${caller.token}` } : {};
   return new Promise<{ status: number; code: string }>((resolve, reject) => {
-    const socket = new WebSocket(url, { headers: { ...credential, ...headers } });
+    const socket = new WebSocket(url, protocols, { headers: { ...credential, ...headers } });
     socket.once("open", () => {
       socket.close();
       reject(new Error("the upgrade was accepted"));

@@ -20,6 +20,8 @@ pub struct Settings {
     pub frames_per_s: u64,
     /// Frames of one socket that may come at once.
     pub frames_burst: u64,
+    /// How long a ticket is good, in milliseconds.
+    pub ticket_ms: u64,
     /// What changes within so many milliseconds goes out as one frame; doubled by each thousand sockets.
     pub tick_ms: u64,
 }
@@ -33,6 +35,7 @@ impl Settings {
         max_per_user: 20,
         frames_per_s: 50,
         frames_burst: 100,
+        ticket_ms: 30_000,
         tick_ms: 33,
     };
 

@@ -18,28 +18,34 @@ const TIMEOUT_MS: u32 = 2_000;
 /// Questions under way at a time; the gate answers all but the first from memory.
 const AT_A_TIME: usize = 32;
 
-/// Those who have no role any more, by the gate's word. One who costs nothing is never refused for his limits, and a
-/// gate that does not answer takes nobody's seat.
+/// Those who have no role any more, by the gate's word. A gate that does not answer takes nobody's seat.
 pub(super) async fn without_role(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<UserId> {
-    let asked = stream::iter(users).map(|(workspace, user)| async move {
-        let admit = Admit {
-            principal: Some(user),
-            address: "::".to_owned(),
-            tier: Tier::Relaxed,
-            cost: 0,
-            wanted: 0,
-            held: 0,
-            least_revision: None,
-        };
-        let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
-        match gates.admit(&Subject::Workspace(workspace), &admit).await {
-            Ok(Admission::NotFound) => Some(user),
-            Ok(_) => None,
-            Err(error) => {
-                worker::console_warn!("presence: {user} could not be asked after: {error}");
-                None
-            }
+    let asked = stream::iter(users)
+        .map(|(workspace, user)| async move { (user, has_role(env, workspace, user).await == Some(false)) });
+    let gone = asked.buffer_unordered(AT_A_TIME).filter_map(|(user, gone)| async move { gone.then_some(user) });
+    gone.collect().await
+}
+
+/// Whether a user has a role in a workspace; `None` if the gate does not say. A question that costs nothing is never
+/// refused for its asker's limits: a denial too comes after the role.
+pub(super) async fn has_role(env: &Env, workspace: WorkspaceId, user: UserId) -> Option<bool> {
+    let admit = Admit {
+        principal: Some(user),
+        address: "::".to_owned(),
+        tier: Tier::Relaxed,
+        cost: 0,
+        wanted: 0,
+        held: 0,
+        least_revision: None,
+    };
+    let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
+    match gates.admit(&Subject::Workspace(workspace), &admit).await {
+        Ok(Admission::Granted(_) | Admission::Denied(_)) => Some(true),
+        Ok(Admission::NotFound) => Some(false),
+        Ok(Admission::RevisionUnknown | Admission::Unavailable) => None,
+        Err(error) => {
+            worker::console_warn!("presence: {user} could not be asked after: {error}");
+            None
         }
-    });
-    asked.buffer_unordered(AT_A_TIME).filter_map(|gone| async move { gone }).collect().await
+    }
 }

@@ -15,7 +15,7 @@ use wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Env, Response, web_sys};
 
 use super::room::Present;
-use super::{BINDING, Command, Turned};
+use super::{BINDING, Command, TICKET_HEADER, Turned};
 use crate::rpc::{self, RpcError, Target};
 
 #[wasm_bindgen(module = "/src/workspace_presence/upgrade.js")]
@@ -27,8 +27,31 @@ extern "C" {
         hint: Option<&str>,
         header: &str,
         value: &str,
+        protocol: Option<&str>,
         timeout: u32,
     ) -> Result<JsValue, JsValue>;
+}
+
+/// How a socket was admitted.
+#[derive(Clone, Copy, Debug)]
+pub enum By<'a> {
+    /// By the Worker: so he is called.
+    Identity(&'a Identity),
+    /// By a ticket with this digest, which only the room can vouch for.
+    Ticket(&'a str),
+}
+
+/// An upgrade.
+#[derive(Clone, Copy, Debug)]
+pub struct Join<'a> {
+    /// The room.
+    pub workspace: WorkspaceId,
+    /// Where the object is created if this is its first call.
+    pub hint: Option<Region>,
+    /// The admission.
+    pub by: By<'a>,
+    /// The subprotocol to choose of those the client offers.
+    pub protocol: Option<&'a str>,
 }
 
 /// Calls rooms.
@@ -67,21 +90,26 @@ pub struct Page {
 }
 
 impl PresenceClient<'_> {
-    /// Forwards an admitted upgrade; the answer carries the client's end of the socket. `hint` is where the object is
-    /// created if this is its first call. Nothing of the caller's request goes along: no credential reaches the object.
-    pub async fn connect(
-        &self,
-        workspace: WorkspaceId,
-        hint: Option<Region>,
-        identity: &Identity,
-    ) -> Result<web_sys::Response, PresenceError> {
+    /// Forwards an admitted upgrade; the answer carries the client's end of the socket. Nothing of the caller's request
+    /// goes along: no credential reaches the object.
+    pub async fn connect(&self, join: &Join<'_>) -> Result<web_sys::Response, PresenceError> {
+        let (header, value) = match join.by {
+            By::Identity(identity) => (Identity::HEADER, identity.to_header()?),
+            By::Ticket(digest) => (TICKET_HEADER, digest.to_owned()),
+        };
         let namespace = self.env.durable_object(BINDING)?;
-        let (name, hint) = (workspace.to_string(), hint.map(Region::as_str));
-        let header = identity.to_header()?;
-        let asked = upgrade(namespace.as_ref(), &name, hint, Identity::HEADER, &header, self.timeout_ms);
+        let (name, hint) = (join.workspace.to_string(), join.hint.map(Region::as_str));
+        let asked = upgrade(namespace.as_ref(), &name, hint, header, &value, join.protocol, self.timeout_ms);
         let response = asked.await.map_err(worker::Error::from)?;
         let response: web_sys::Response = response.dyn_into().map_err(worker::Error::from)?;
         if response.status() == 101 { Ok(response) } else { Err(refused(response.into()).await?) }
+    }
+
+    /// Leaves a ticket with the room, by its digest; for how many milliseconds it is good.
+    pub async fn leave_ticket(&self, digest: &str, identity: &Identity) -> Result<u64, PresenceError> {
+        let command = Command::Ticket { digest: digest.to_owned(), identity: identity.clone() };
+        let reply: Result<u64, Turned> = self.call(identity.workspace, &command).await?;
+        reply.map_err(|turned| PresenceError::Refused(turned.into()))
     }
 
     /// A page of who is present, after `cursor`; at most 100.
@@ -129,6 +157,6 @@ fn position(cursor: &str, binding: &str) -> Result<ClientId, CursorError> {
 }
 
 async fn refused(mut response: Response) -> Result<PresenceError, PresenceError> {
-    let Turned { code, detail, retry_after } = response.json().await?;
-    Ok(PresenceError::Refused(Refusal { retry_after, ..Refusal::new(code, detail) }))
+    let turned: Turned = response.json().await?;
+    Ok(PresenceError::Refused(turned.into()))
 }
