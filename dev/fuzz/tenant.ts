@@ -41,7 +41,7 @@ function settings(ids: Record<string, string>): string {
 }
 
 /** What every tenant has reached. */
-const REVISION = '"header.x-drey-revision" = 1';
+const REVISION = '"header.x-drey-revision" = "1"';
 
 const DELETES = [
   "DELETE /v1/orgs/{org}",
