@@ -1,7 +1,7 @@
 /** What bounds a room: seats per user, frames per socket, the largest peer, and access that ends without a notice. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectStatus, home, member, orgMember, type User, user } from "./actors.ts";
-import { sql, uuidOf } from "./database.ts";
+import { removeUntold } from "./database.ts";
 import { isLeaveOf, known, refusedUpgrade, sit, snapshot, until, untilClosed } from "./rooms.ts";
 import type { Me } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -25,10 +25,7 @@ test("a seat whose removal nobody told ends with the next look around: 4403", as
   const [staying, removed] = [await sit(place.owner, place), await sit(viewer, place)];
   removed.update(1, { here: true });
   await until(staying, "the patch", (frame) => frame.kind === "patch");
-  await sql("delete from workspace_member where workspace_id = $1 and user_id = $2", [
-    uuidOf(place.id),
-    uuidOf(viewer.id),
-  ]);
+  await removeUntold(place, viewer);
   expect((await untilClosed(removed)).code).toBe(4403);
   await until(staying, "the leave", (frame) => isLeaveOf(frame, removed.clientId));
   expect(staying.end).toBeUndefined();

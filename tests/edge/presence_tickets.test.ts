@@ -1,7 +1,7 @@
 /** One-time tickets: how a browser, which cannot send `Authorization` with a WebSocket, joins a room. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, member, type OwnedWorkspace, user } from "./actors.ts";
-import { sql, uuidOf } from "./database.ts";
+import { removeUntold } from "./database.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
 import { refusedUpgrade, sit, sitByTicket, snapshot, type Ticket, ticketFor, untilClosed } from "./rooms.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -121,10 +121,7 @@ test("who is removed has no use of a ticket, also when nobody told the room", as
   const tickets = [await ticketFor(told, place), await ticketFor(untold, place)] as const;
   expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/members/${told.id}`), 204);
   expect(await refused(place, tickets[0], cell.api)).toEqual({ status: 401, code: "invalid-token" });
-  await sql("delete from workspace_member where workspace_id = $1 and user_id = $2", [
-    uuidOf(place.id),
-    uuidOf(untold.id),
-  ]);
+  await removeUntold(place, untold);
   expect(await refused(place, tickets[1], cell.api)).toEqual({ status: 404, code: "not-found" });
 });
 

@@ -20,7 +20,11 @@ import { fill, isGuarded, type Row, rows, type Spec, spec } from "./spec.ts";
 import { world } from "./world.ts";
 
 /** What the least of members may do besides reading; every other writing row must be 403 to him. */
-const OPEN_TO_THE_LEAST = ["POST /v1/orgs/{org}/workspaces"];
+const OPEN_TO_THE_LEAST = [
+  "POST /v1/orgs/{org}/workspaces",
+  "POST /v1/workspaces/{ws}/presence",
+  "POST /v1/workspaces/{ws}/presence/tickets",
+];
 /** What the least of members may not even read. */
 const CLOSED_TO_THE_LEAST = [
   "GET /v1/orgs/{org}/invitations",
