@@ -1,4 +1,4 @@
-/** `npm run bench [name…] [--short] [--check] [--plot] [--rounds n] [--seconds n] [--drey folder] [--no-build]` */
+/** `npm run bench [name…] [--short] [--check] [--accept] [--plot] [--profile] [--rounds n] [--seconds n] [--drey folder] [--no-build]` */
 import { parseArgs } from "node:util";
 import { ROOT } from "../dev/paths.ts";
 import type { Budget } from "./measure.ts";
@@ -7,8 +7,15 @@ import { NAMES } from "./workloads.ts";
 export interface Arguments {
   names: string[];
   budget: Budget;
+  /** Fail if a ratio is worse than `expected.json` says. */
   check: boolean;
+  /** Of `check`: three short rounds tell less than five long ones. */
+  slack: number;
+  /** Make the ratios of this run what is expected. */
+  accept: boolean;
   plot: boolean;
+  /** Measure nothing; say where the time goes. */
+  profile: boolean;
   /** Folder with `wrangler.toml` and `build/`: another build of drey may be measured. */
   drey: string;
   build: boolean;
@@ -17,7 +24,9 @@ export interface Arguments {
 /** Five rounds tell the spread, and three seconds are 300 ticks of processor time. */
 const FULL: Budget = { rounds: 5, seconds: 3, warmup: 3 };
 /** For every push: a regression by a third shows, a tenth does not. */
-const SHORT: Budget = { rounds: 3, seconds: 0.8, warmup: 1 };
+const SHORT: Budget = { rounds: 3, seconds: 0.6, warmup: 0.8 };
+/** Two that tell little that the others do not: the short form ends within two minutes. */
+const LEFT_OUT = ["create", "push1"];
 
 export function readArguments(): Arguments {
   const { values, positionals } = parseArgs({
@@ -25,7 +34,9 @@ export function readArguments(): Arguments {
     options: {
       short: { type: "boolean", default: false },
       check: { type: "boolean", default: false },
+      accept: { type: "boolean", default: false },
       plot: { type: "boolean", default: false },
+      profile: { type: "boolean", default: false },
       "no-build": { type: "boolean", default: false },
       rounds: { type: "string" },
       seconds: { type: "string" },
@@ -38,10 +49,16 @@ export function readArguments(): Arguments {
   if (values.rounds) budget.rounds = Number(values.rounds);
   if (values.seconds) budget.seconds = Number(values.seconds);
   return {
-    names: positionals.length > 0 ? positionals : NAMES,
+    names:
+      positionals.length > 0
+        ? positionals
+        : NAMES.filter((name) => !values.short || !LEFT_OUT.includes(name)),
     budget,
     check: values.check,
+    slack: values.short ? 0.1 : 0,
+    accept: values.accept,
     plot: values.plot,
+    profile: values.profile,
     drey: values.drey ?? ROOT,
     build: !values["no-build"] && values.drey === undefined,
   };

@@ -19,6 +19,8 @@ export interface Cell {
   apis: string[];
   /** The process that does the work. */
   pid: number;
+  /** V8's inspector of the first isolate, if it was asked for. */
+  inspector?: string;
   stop(): Promise<void>;
 }
 
@@ -27,8 +29,8 @@ export interface CellOptions {
   isolates?: number;
   /** Without: the Cache API holds nothing. */
   cache?: boolean;
-  /** Port of V8's inspector; 0 picks one. */
-  inspector?: number;
+  /** Whether V8's inspector listens; a peer is not minified then. */
+  inspected?: boolean;
 }
 
 type Worker = V4WorkerOptions & { name?: string };
@@ -67,7 +69,7 @@ export async function startPeer(
     write: false,
     format: "esm",
     target: "es2024",
-    minify: options.inspector === undefined,
+    minify: !options.inspected,
     conditions: ["workerd", "worker", "browser"],
     external: ["cloudflare:*"],
     plugins: [forAnyRedis],
@@ -116,7 +118,7 @@ async function startCell(worker: Worker, options: CellOptions): Promise<Cell> {
       host: LOOPBACK,
       port: 0,
       cache: options.cache ?? true,
-      ...(options.inspector === undefined ? {} : { inspectorPort: options.inspector }),
+      ...(options.inspected ? { inspectorPort: 0 } : {}),
       // Both sides write a line per request; nobody wants to see a million of them.
       handleStructuredLogs: (line) => process.env.BENCH_LOGS && console.error(line.message),
       workers: names.map((own) => isolate(worker, name, own)),
@@ -125,7 +127,16 @@ async function startCell(worker: Worker, options: CellOptions): Promise<Cell> {
   const urls = await Promise.all(names.map((own) => miniflare.unsafeGetDirectURL(own)));
   const [pid] = childrenOf(process.pid, "workerd").filter((child) => !before.has(child));
   if (pid === undefined) throw new Error("workerd runs, but not as a child of this process");
-  return { apis: urls.map((url) => url.origin), pid, stop: () => miniflare.dispose() };
+  const inspector = options.inspected
+    ? { inspector: await inspectorOf(await miniflare.getInspectorURL()) }
+    : {};
+  return { apis: urls.map((url) => url.origin), pid, ...inspector, stop: () => miniflare.dispose() };
+}
+
+async function inspectorOf(url: URL): Promise<string> {
+  const answer = await fetch(`http://${url.host}/json/list`);
+  const [first] = (await answer.json()) as { webSocketDebuggerUrl: string }[];
+  return first?.webSocketDebuggerUrl ?? "";
 }
 
 type Designators = Record<string, string | { className: string; useSQLite?: boolean }>;

@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { type Cell, startPeer } from "./cells.ts";
-import { inspector } from "./sides.ts";
+import { inspected } from "./sides.ts";
 import type { Side } from "./workload.ts";
 import { trust, type World } from "./world.ts";
 
@@ -30,7 +30,7 @@ function hop(rule: Rule, transport: string, isolates: number): Side {
         world.drey,
         "limits/hop.ts",
         { LIMITER: "Limiter" },
-        { vars, isolates, ...inspector() },
+        { vars, isolates, ...inspected() },
       );
     },
   };
@@ -39,6 +39,7 @@ function hop(rule: Rule, transport: string, isolates: number): Side {
 function upstash(rule: Rule, isolates: number): Side {
   return {
     name: "@upstash/ratelimit",
+    needsRedis: true,
     start: (world) => {
       const { UPSTASH_REDIS_REST_URL = "", UPSTASH_REDIS_REST_TOKEN = "" } = world.services.vars;
       const vars = { UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN, ...varsOf(rule) };
@@ -48,14 +49,13 @@ function upstash(rule: Rule, isolates: number): Side {
 }
 
 function flexible(rule: Rule): Side {
-  return { name: "rate-limiter-flexible", start: (world) => startNode(world, rule) };
+  return { name: "rate-limiter-flexible", needsRedis: true, start: (world) => startNode(world, rule) };
 }
 
 /** In Node, as its users run it; its processor time is the whole process'. */
 async function startNode(world: World, { limit, windowMs }: Rule): Promise<Cell> {
-  if (!world.redis) throw new Error("rate-limiter-flexible needs a redis-server on PATH");
   const program = join(import.meta.dirname, "peers", "limits", "flexible.ts");
-  const child = fork(program, [world.redis, String(limit), String(windowMs / 1000)], { stdio: "pipe" });
+  const child = fork(program, [world.redis ?? "", String(limit), String(windowMs / 1000)], { stdio: "pipe" });
   const [line] = (await once(child.stdout ?? child, "data")) as [Buffer];
   const stop = async () => {
     const ended = once(child, "exit");

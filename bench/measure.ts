@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import type { Cell } from "./cells.ts";
 import type { Loaded, Loader } from "./load.ts";
 import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
+import { profiled } from "./profile.ts";
 import type { Side } from "./workload.ts";
 import type { AnyWorkload } from "./workloads.ts";
 import type { World } from "./world.ts";
@@ -79,7 +80,7 @@ export async function measure(
   const before = loadAverage();
   const running: Running[] = [];
   try {
-    for (const side of workload.sides) {
+    for (const side of workload.sides.filter((one) => world.redis || !one.needsRedis)) {
       const started = performance.now();
       const cell = await side.start(world);
       running.push({
@@ -106,6 +107,35 @@ export async function measure(
     return { workload: name, about, load: [before, loadAverage()], sides, ratios: ratiosOf(sides) };
   } finally {
     await Promise.all(running.map(({ cell }) => cell.stop()));
+  }
+}
+
+/** One load after a warm-up under V8's profiler, for every side that has one. */
+export async function profileAll(
+  world: World,
+  loader: Loader,
+  workload: AnyWorkload,
+  budget: Budget,
+): Promise<string> {
+  const texts: string[] = [];
+  const cells: Cell[] = [];
+  try {
+    for (const side of workload.sides) cells.push(await side.start(world));
+    const data = await workload.prepare(world, cells[0]?.apis[0] ?? "", 1);
+    for (const [index, side] of workload.sides.entries()) {
+      const cell = cells[index];
+      if (!cell?.inspector) continue;
+      const running = { side, cell, name: side.name, rounds: [], peakMb: 0, startMs: 0 };
+      await load(world, loader, workload, running, data, 0, budget);
+      const name = `${workload.name}-${side.name.replace(/\W+/g, "")}`;
+      const text = await profiled(cell.inspector, name, () =>
+        load(world, loader, workload, running, data, 1, budget),
+      );
+      texts.push(`${workload.name}, ${side.name}\n${text}`);
+    }
+    return texts.join("\n\n");
+  } finally {
+    await Promise.all(cells.map((cell) => cell.stop()));
   }
 }
 

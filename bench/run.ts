@@ -7,8 +7,10 @@ import { join } from "node:path";
 import { run as runProgram } from "../dev/command.ts";
 import { ROOT } from "../dev/paths.ts";
 import { type Arguments, readArguments } from "./arguments.ts";
+import { accept, noiseOf, regressions } from "./check.ts";
 import { Loader } from "./load.ts";
-import { measure, type Result } from "./measure.ts";
+import { measure, profileAll, type Result } from "./measure.ts";
+import { plot } from "./plot.ts";
 import { load } from "./proc.ts";
 import { table } from "./report.ts";
 import { workloadNamed } from "./workloads.ts";
@@ -27,14 +29,22 @@ const stop = async () => {
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void stop().then(() => process.exit(130)));
 try {
-  await bench(world, asked);
+  if (asked.profile) await profile(world, asked);
+  else judge(await bench(world, asked), asked);
 } finally {
   await stop();
 }
 
-async function bench(world: World, { names, budget }: Arguments): Promise<void> {
+async function profile(world: World, { names, budget }: Arguments): Promise<void> {
+  process.env.BENCH_PROFILE = "true";
+  for (const name of names) console.log(await profileAll(world, loader, await workloadNamed(name), budget));
+}
+
+async function bench(world: World, { names, budget }: Arguments): Promise<Result[]> {
   console.log(
-    `drey: Redis is ${world.redis ? "a real redis-server" : "the one in this process: limits of it mean little"}`,
+    world.redis
+      ? "drey: Redis is real"
+      : "drey: no redis-server on PATH: the peers that need one are left out",
   );
   console.log(
     `drey: ${cpus().length} processors, load average ${load().toFixed(1)}: figures are worth something only on a quiet machine`,
@@ -50,6 +60,20 @@ async function bench(world: World, { names, budget }: Arguments): Promise<void> 
     results.push(result);
     writeFileSync(RESULTS, `${JSON.stringify({ machine: machine(), budget, results }, null, 2)}\n`);
   }
+  return results;
+}
+
+function judge(results: Result[], { check, slack, accept: accepting, plot: plotting }: Arguments): void {
+  console.log(
+    `\ndrey: within this run ratios strayed by up to ${(100 * noiseOf(results)).toFixed(0)} % from their medians`,
+  );
+  if (plotting) console.log(`drey: wrote ${plot(results).join(" and ")}`);
+  if (accepting) accept(results);
+  if (!check) return;
+  const worse = regressions(results, slack);
+  for (const sentence of worse) console.error(`drey: worse than expected: ${sentence}`);
+  if (worse.length > 0) process.exitCode = 1;
+  else console.log("drey: nothing is worse than expected");
 }
 
 /** One workload that breaks off does not hide the others. */

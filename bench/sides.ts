@@ -8,7 +8,7 @@ type Settings = Pick<CellOptions, "cache" | "isolates">;
 export function drey(settings: Settings = {}, limits: object = {}): Side {
   return {
     name: "drey",
-    start: (world) => startDrey(world.drey, { vars: dreyVars(world, limits), ...settings, ...inspector() }),
+    start: (world) => startDrey(world.drey, { vars: dreyVars(world, limits), ...settings, ...inspected() }),
   };
 }
 
@@ -27,7 +27,7 @@ export function hono(settings: Settings = {}, vars: Record<string, string> = {},
         {
           vars: { ...trust(world), ...own, MEMORY_CACHE: "false", JSON_IN_SQL: "false", ...vars },
           ...settings,
-          ...inspector(),
+          ...inspected(),
         },
       );
     },
@@ -38,11 +38,11 @@ export function hono(settings: Settings = {}, vars: Record<string, string> = {},
 export function plain(): Side {
   return {
     name: "hono-bare",
-    start: (world) => startPeer(world.drey, "hello/worker.ts", {}, { vars: {}, ...inspector() }),
+    start: (world) => startPeer(world.drey, "hello/worker.ts", {}, { vars: {}, ...inspected() }),
   };
 }
 
 /** For `--profile`. */
-export function inspector(): Pick<CellOptions, "inspector"> {
-  return process.env.BENCH_INSPECT === "true" ? { inspector: 0 } : {};
+export function inspected(): Pick<CellOptions, "inspected"> {
+  return { inspected: process.env.BENCH_PROFILE === "true" };
 }

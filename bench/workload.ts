@@ -20,6 +20,8 @@ export interface Turn {
 /** One of those compared. The first is drey. */
 export interface Side {
   name: string;
+  /** Left out where there is no real Redis: the one in this process would be measured instead. */
+  needsRedis?: boolean;
   start(world: World): Promise<Cell>;
 }
 
