@@ -146,21 +146,21 @@ begin
 end $$;
 
 -- The last statement of every change of an organisation's data: its revision grows by one under its row lock, its
--- authz_epoch too if somebody may do less than before.
-create function bump_org(p_org uuid, p_narrowing boolean, out revision bigint, out authz_epoch bigint)
+-- authz_epoch too if somebody may do more or less than before: gates keep roles for as long as the epoch stands.
+create function bump_org(p_org uuid, p_roles boolean, out revision bigint, out authz_epoch bigint)
 language plpgsql as $$
 #variable_conflict use_column
 begin
-  update org o set revision = o.revision + 1, authz_epoch = o.authz_epoch + p_narrowing::int
+  update org o set revision = o.revision + 1, authz_epoch = o.authz_epoch + p_roles::int
   where o.org_id = p_org returning o.revision, o.authz_epoch into revision, authz_epoch;
 end $$;
 
 -- The same for a workspace. Its gate compares the sum of both epochs: each only grows, so the sum does.
-create function bump_workspace(p_workspace uuid, p_narrowing boolean, out revision bigint, out authz_epoch bigint)
+create function bump_workspace(p_workspace uuid, p_roles boolean, out revision bigint, out authz_epoch bigint)
 language plpgsql as $$
 #variable_conflict use_column
 begin
-  update workspace w set revision = w.revision + 1, authz_epoch = w.authz_epoch + p_narrowing::int
+  update workspace w set revision = w.revision + 1, authz_epoch = w.authz_epoch + p_roles::int
   where w.workspace_id = p_workspace
   returning w.revision, w.authz_epoch + (select o.authz_epoch from org o where o.org_id = w.org_id)
   into revision, authz_epoch;

@@ -182,7 +182,7 @@ begin
   where org_id = p_org and user_id = p_user returning * into m;
   perform audit(p_request, 'org_member.role_changed', p_org, null, 'user', p_user,
                 jsonb_build_object('from', former, 'to', p_role));
-  bumped := bump_org(p_org, org_rank(p_role) < org_rank(former));
+  bumped := bump_org(p_org, p_role <> former);
   return org_member_answer(m, bumped.revision, bumped.authz_epoch, newest_workspaces(p_org), org_rank(p_role) < org_rank(former));
 end $$;
 

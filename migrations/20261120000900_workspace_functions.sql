@@ -128,7 +128,7 @@ begin
                   jsonb_build_object('from', former, 'to', p_role));
   end if;
   perform bump_org(w.org_id, false);
-  bumped := bump_workspace(p_workspace, workspace_rank(p_role) < workspace_rank(former) is true);
+  bumped := bump_workspace(p_workspace, p_role is distinct from former);
   return workspace_member_answer(m, bumped.revision, bumped.authz_epoch);
 end $$;
 

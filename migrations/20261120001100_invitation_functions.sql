@@ -164,7 +164,7 @@ begin
   update invitation set accepted_at = now(), accepted_by = app_user(), accepted_request = p_request, version = version + 1
   where org_id = o.org_id and invitation_id = i.invitation_id;
   perform audit(p_request, 'invitation.accepted', o.org_id, i.workspace_id, 'invitation', i.invitation_id);
-  bumped := bump_org(o.org_id, false);
+  bumped := bump_org(o.org_id, former is distinct from granted);
   answer := row(false, bumped.revision, bumped.authz_epoch, o.org_id, o.name, o.plan, o.region, granted, o.version,
                 o.created_at, o.updated_at, i.workspace_id)::invitation_accepted;
   perform idempotency_end(p_method, p_route, p_key, p_fingerprint, to_jsonb(answer) || jsonb_build_object('request', p_request));
@@ -202,7 +202,7 @@ begin
     perform audit(p_request, 'workspace_member.role_changed', p_workspace.org_id, p_workspace.workspace_id, 'user', app_user(),
                   jsonb_build_object('from', former, 'to', p_role));
   end if;
-  perform bump_workspace(p_workspace.workspace_id, false);
+  perform bump_workspace(p_workspace.workspace_id, true);
 end $$;
 
 -- migrate:down

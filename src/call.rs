@@ -12,6 +12,7 @@ use drey_core::lease::Grant;
 use drey_core::refusal::Code;
 use drey_core::role::{OrgRole, WorkspaceRole};
 use drey_core::{etag, refusal};
+use drey_durable_objects::workspace_gate::{News, Subject};
 use drey_store::{Caller, Idempotency, Page, Position, Session, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,6 +72,18 @@ impl<'a> Call<'a> {
     /// Tells a gate (and a room) what this call changed, once the call has succeeded.
     pub fn tell(&self, notice: Notice) {
         self.notices.borrow_mut().push(notice);
+    }
+
+    /// What is to be told when nobody knows whether the write happened: its gate asks Postgres again.
+    #[must_use]
+    pub fn doubt(&self) -> Vec<Notice> {
+        let news = News { revision: 0, authz_epoch: 0, roles_changed: true };
+        let subject = match &self.access {
+            Access::Org(_, org, ..) => Subject::Org(*org),
+            Access::Workspace(_, access, _) => Subject::Workspace(access.workspace),
+            Access::Public | Access::User(_) => return Vec::new(),
+        };
+        vec![Notice::Narrowed(subject, news)]
     }
 
     /// What is to be told.

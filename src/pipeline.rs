@@ -80,9 +80,14 @@ async fn serve(
 async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context) -> Outcome<Answer> {
     let body = body(request).await?;
     let call = Call::new(request, access, body);
-    let answer = (request.route.handler)(&call).await?;
-    tell(request, call.into_notices(), worker).await;
-    Ok(answer)
+    let answer = (request.route.handler)(&call).await;
+    let notices = match &answer {
+        Ok(_) => call.into_notices(),
+        Err(problem) if request.route.method != "GET" && problem.leaves_doubt() => call.doubt(),
+        Err(_) => Vec::new(),
+    };
+    tell(request, notices, worker).await;
+    answer
 }
 
 /// Whoever loses access loses it before the 2xx is sent; everything else is told afterwards.

@@ -70,6 +70,12 @@ impl Problem {
         self
     }
 
+    /// Whether a write that ended so may have happened all the same: the answer of its commit was lost.
+    #[must_use]
+    pub const fn leaves_doubt(&self) -> bool {
+        matches!(self.refusal.code, Code::UpstreamUnavailable | Code::DeadlineExceeded)
+    }
+
     /// The HTTP status of the answer.
     #[must_use]
     pub fn status(&self) -> u16 {

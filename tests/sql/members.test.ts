@@ -94,14 +94,19 @@ test("only an owner grants or takes `owner`, and strangers are not found", async
   expect(await refusal(put(user, org, stranger, "member"))).toBe("DR404 not-found");
 });
 
-test("a narrowing write grows the epoch, a widening one only the revision", async () => {
+test("every change of a role grows the epoch by one, and a change to the same role does not", async () => {
   const { user, org } = await newTenant(db);
+  const epoch = async () =>
+    Number((await owner.bare("select authz_epoch from org where org_id = $1", [org]))[0]?.authz_epoch);
+  const alone = await epoch();
   const member = await join(db, user, org, "member");
+  const joined = await epoch();
   const up = await put(user, org, member, "admin");
+  const same = await put(user, org, member, "admin");
   const down = await put(user, org, member, "member");
   const gone = await remove(user, org, member);
-  const epochs = [up, down, gone].map(({ authz_epoch }) => Number(authz_epoch));
-  expect(epochs).toEqual([1, 2, 3]);
+  const epochs = [up, same, down, gone].map(({ authz_epoch }) => Number(authz_epoch) - joined);
+  expect([joined - alone, ...epochs]).toEqual([1, 1, 1, 2, 3]);
   expect(Number(down.revision)).toBe(Number(up.revision) + 1);
 });
 

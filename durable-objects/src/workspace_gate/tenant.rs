@@ -2,9 +2,9 @@
 //!
 //! Freshness: within `GATE_REFRESH_MS` of the last load nothing is asked. After it the next caller asks Postgres, and
 //! while Postgres does not answer what is known holds until `GATE_STALE_MS`; then the gate answers that it cannot vouch.
-//! Roles are loaded per caller and dropped whenever the revision or the epoch moves: a role never changes without one.
+//! Roles are loaded per caller, side by side, and dropped when the epoch moves: a role never changes without it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -14,7 +14,6 @@ use drey_core::role::{Plan, Region};
 use drey_core::trace::Traceparent;
 use drey_store::gate::GateState;
 use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings, gate};
-use futures::lock::Mutex;
 use worker::Env;
 
 use super::{Admit, News, Subject};
@@ -24,6 +23,8 @@ use crate::environment;
 const MOST_ROLES: usize = 10_000;
 /// A load that takes longer is given up; the caller's own deadline is ten seconds by default.
 const LOAD_MS: u64 = 1_800;
+/// A refresh takes this long at the most before others ask as well; it is part of the six seconds that a lost notice costs.
+const REFRESH_MS: u64 = 200;
 /// How often a load that news has overtaken is asked again.
 const MOST_LOADS: u32 = 3;
 /// A load this young answers a caller who names a revision that nobody has seen: he gains nothing by asking again.
@@ -79,8 +80,7 @@ pub(super) struct Tenant {
     refresh_ms: u64,
     stale_ms: u64,
     memory: RefCell<Memory>,
-    // Inside one object every request shares one I/O context, so a lock across an await is safe here and only here.
-    loading: Mutex<()>,
+    refreshing_ms: Cell<u64>,
 }
 
 impl Tenant {
@@ -90,7 +90,7 @@ impl Tenant {
             refresh_ms: environment::number(env, "GATE_REFRESH_MS", 5_000).unwrap_or(5_000),
             stale_ms: environment::number(env, "GATE_STALE_MS", 60_000).unwrap_or(60_000),
             memory: RefCell::default(),
-            loading: Mutex::new(()),
+            refreshing_ms: Cell::default(),
         }
     }
 
@@ -109,10 +109,12 @@ impl Tenant {
         if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms) {
             return member(known).map(Some);
         }
-        let _one_at_a_time = self.loading.lock().await;
-        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms) {
+        // While somebody asks, those whose role is known need not ask as well; strangers to the gate ask side by side.
+        let asking = now_ms().saturating_sub(self.refreshing_ms.get()) < REFRESH_MS;
+        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms + REFRESH_MS).filter(|_| asking) {
             return member(known).map(Some);
         }
+        self.refreshing_ms.set(now_ms());
         let known = self.load(subject, user, &now_ms).await?;
         if known.revision < least && known.is_fresh {
             return Err(Admission::RevisionUnknown);
@@ -182,13 +184,23 @@ impl Tenant {
         if memory.heard.revision != heard.revision {
             loaded.revision = loaded.revision.max(memory.heard.revision);
         }
-        let before = memory.tenant.as_ref().map(|known| (known.revision, known.authz_epoch));
-        if before != Some((loaded.revision, loaded.authz_epoch)) || memory.roles.len() >= MOST_ROLES {
-            memory.roles.clear();
+        let overtaken = began_ms < memory.loaded_ms;
+        let known = memory.tenant.as_ref().map(|known| (known.authz_epoch, known.revision));
+        match known {
+            // A load that began later has answered already: this one counts if no role can have changed between them.
+            Some((epoch, revision)) if overtaken => {
+                if epoch != loaded.authz_epoch {
+                    return None;
+                }
+                loaded.revision = loaded.revision.max(revision);
+            }
+            Some((epoch, _)) if epoch == loaded.authz_epoch && memory.roles.len() < MOST_ROLES => {}
+            // Every change of a role moves the epoch: what was known of others may be wrong.
+            _ => memory.roles.clear(),
         }
         memory.roles.insert(user, loaded.role.clone());
         // From before the question: what Postgres answered was true at some moment after it.
-        memory.loaded_ms = began_ms;
+        memory.loaded_ms = memory.loaded_ms.max(began_ms);
         memory.tenant = Some(Known { role: None, is_fresh: false, ..loaded.clone() });
         Some(loaded)
     }
