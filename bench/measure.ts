@@ -178,7 +178,7 @@ async function load(
 }
 
 function figuresOf(workload: AnyWorkload, loaded: Loaded, cpu: number, queries: Queries): Figures {
-  const { requests, seconds, p50, p95, p99, bytes, statuses, last } = loaded;
+  const { requests, seconds, p50, p95, p99, bytes, statuses, hops } = loaded;
   const limit = workload.counted?.limit ?? Number.POSITIVE_INFINITY;
   return {
     rps: requests / seconds,
@@ -188,17 +188,11 @@ function figuresOf(workload: AnyWorkload, loaded: Loaded, cpu: number, queries: 
     cpu: cpu / requests,
     queries: queries.own / requests,
     queriesInAll: queries.all / requests,
-    hops: hopsOf(last),
+    hops,
     bytes: bytes / requests,
     requests,
     over: Number.isFinite(limit) ? (statuses[workload.status] ?? 0) - limit : null,
   };
-}
-
-/** From the last answer's `Server-Timing`, if it says so. */
-function hopsOf(answer: string): number | null {
-  const told = /\r\nserver-timing:.*\bgate;[^,\r]*desc="?(\d+)"?/i.exec(answer)?.[1];
-  return told === undefined ? null : Number(told);
 }
 
 function requireGood(workload: AnyWorkload, side: Side, { statuses, bad }: Loaded): void {

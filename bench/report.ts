@@ -38,7 +38,7 @@ function row(side: SideResult): string[] {
     of("cpu").toFixed(3),
     side.peakMb.toFixed(0),
     of("queriesInAll").toFixed(3),
-    hops == null ? "" : String(hops),
+    hops == null ? "" : hops.toFixed(3),
     of("bytes").toFixed(0),
     overs.length === 0 ? "" : `${Math.min(...overs)}…${Math.max(...overs)}`,
   ];

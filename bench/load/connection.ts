@@ -6,6 +6,7 @@ import { connect, type Socket } from "node:net";
 
 export interface Received {
   status: number;
+  head: string;
   /** Head and body as they came over the wire. */
   raw: Buffer;
 }
@@ -74,7 +75,7 @@ function parse(buffer: Buffer): Received | undefined {
   const status = Number(head.slice(9, 12));
   const length = lengthOf(buffer, head, status, end + 4);
   if (length === undefined || buffer.length < end + 4 + length) return undefined;
-  return { status, raw: buffer };
+  return { status, head, raw: buffer };
 }
 
 /** Of the body; undefined while a chunked one has not ended. */
