@@ -2,7 +2,9 @@
 //!
 //! In scope: reading what Postgres and clients write, and the one text we write. Out of scope: what time it is now.
 
-use chrono::{DateTime, Datelike as _, SubsecRound as _, Utc};
+use std::borrow::Cow;
+
+use chrono::{DateTime, Datelike as _, SecondsFormat, SubsecRound as _, Utc};
 
 /// A text that is not an instant between the years 1 and 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,10 +21,7 @@ impl Timestamp {
     /// # Errors
     /// [`TimeError`] for anything else, `infinity` and years outside 1 to 9999 included.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
-        let time = DateTime::parse_from_rfc3339(text)
-            .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z"))
-            .map_err(|_| TimeError)?
-            .with_timezone(&Utc);
+        let time = DateTime::parse_from_rfc3339(&whole_offset(text)).map_err(|_| TimeError)?.with_timezone(&Utc);
         if (1..=9999).contains(&time.year()) { Ok(Self(time.trunc_subsecs(6))) } else { Err(TimeError) }
     }
 
@@ -42,9 +41,20 @@ impl Timestamp {
     }
 }
 
+/// Postgres leaves out the minutes of an offset that has none (`+00`), RFC 3339 does not.
+fn whole_offset(text: &str) -> Cow<'_, str> {
+    match text.as_bytes() {
+        [.., b'+' | b'-', a, b] if text.contains(':') && a.is_ascii_digit() && b.is_ascii_digit() => {
+            Cow::Owned(format!("{text}:00"))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+// Neither way goes through chrono's format strings: their interpreter is dead weight in the Worker.
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
 
@@ -56,7 +66,7 @@ impl serde::Serialize for Timestamp {
 
 impl<'de> serde::Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
