@@ -211,5 +211,6 @@ pub static TABLE: &[Route] = &[
     route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") }),
     route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", reads(Who::Workspace(Viewer), Immutable)),
     route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) }),
+    route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat")),
     route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", reads(Who::Workspace(Viewer), NoStore)),
 ];

@@ -13,7 +13,7 @@ mod rate;
 mod room;
 
 pub use effect::{Effect, Settings, Snapshot};
-pub use frame::{ClientFrame, FrameError, Gone, Limits, PeerView, ServerFrame};
+pub use frame::{ClientFrame, FrameError, Gone, Limits, PeerView, ServerFrame, state_of};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Connection, Peer};
 pub use room::Room;

@@ -6,6 +6,7 @@
 //! The room has no storage but the sockets' attachments: it sleeps while nobody sends, pings are answered without waking
 //! it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
 
+mod beats;
 mod check;
 mod client;
 mod room;
@@ -46,8 +47,10 @@ const TICKET_HEADER: &str = "x-drey-ticket";
 enum Command {
     /// A page of who is present.
     Snapshot { after: Option<ClientId>, limit: u32 },
+    /// A client without a socket lives; its state as `PeerView` has it.
+    Beat { identity: String, clock: u64, state: Option<String> },
     /// A ticket was made for this client.
-    Ticket { digest: String, identity: Identity },
+    Ticket { digest: String, identity: String },
     /// A user lost access, at this epoch: his sockets close.
     Narrow { user_id: UserId, authz_epoch: i64 },
     /// The workspace is gone: all sockets close.
@@ -109,6 +112,7 @@ impl DurableObject for WorkspacePresence {
         }
         match rpc::command(&mut request).await? {
             Command::Snapshot { after, limit } => rpc::reply(&self.snapshot(after.as_ref(), limit)),
+            Command::Beat { identity, clock, state } => rpc::reply(&self.beat(&identity, clock, state).await?),
             Command::Ticket { digest, identity } => rpc::reply(&self.keep(&digest, &identity)?),
             Command::Narrow { user_id, authz_epoch } => {
                 self.tickets.forget(user_id);
@@ -192,11 +196,27 @@ impl WorkspacePresence {
         }
     }
 
+    /// A heartbeat; for how long it is good.
+    async fn beat(&self, identity: &str, clock: u64, state: Option<String>) -> worker::Result<Result<u64, Turned>> {
+        let identity = admitted(identity)?;
+        let mut refused = None;
+        self.act(|hall, now_ms| match hall.room.beat(identity, clock, state, now_ms) {
+            Ok(effects) => effects,
+            Err(refusal) => {
+                refused = Some(Turned::from(&refusal));
+                Vec::new()
+            }
+        })
+        .await?;
+        Ok(refused.map_or(Ok(self.settings.beat_ms), Err))
+    }
+
     /// Keeps a ticket; for how long it is good.
-    fn keep(&self, digest: &str, identity: &Identity) -> worker::Result<Result<u64, Turned>> {
+    fn keep(&self, digest: &str, identity: &str) -> worker::Result<Result<u64, Turned>> {
+        let identity = admitted(identity)?;
         let now_ms = Date::now().as_millis();
         let ends_ms = now_ms.saturating_add(self.settings.ticket_ms).min(identity.expires_at_ms);
-        if self.tickets.put(digest, identity, ends_ms, now_ms, self.settings.max_per_user)? {
+        if self.tickets.put(digest, &identity, ends_ms, now_ms, self.settings.max_per_user)? {
             return Ok(Ok(ends_ms.saturating_sub(now_ms)));
         }
         let detail = "You have as many unused tickets as you may have connections. Use one, or wait until they expire.";
@@ -285,6 +305,11 @@ impl From<Turned> for Refusal {
     fn from(Turned { code, detail, retry_after }: Turned) -> Self {
         Self { retry_after, ..Self::new(code, detail) }
     }
+}
+
+/// An identity as the Worker wrote it: in a command as in the header.
+fn admitted(text: &str) -> worker::Result<Identity> {
+    Identity::from_header(text).map_err(|error| worker::Error::RustError(error.to_string()))
 }
 
 /// An answer to an upgrade that is no upgrade; the client in the Worker reads it.

@@ -90,7 +90,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.path.ends_with("{scope_id}") {
         parameters.push(schema::offset_parameter());
     }
-    if is_presence(route) || route.gives.schema == "PresenceTicket" {
+    if route.gives.schema == "[]Peer" || route.gives.schema.starts_with("Presence") {
         parameters.push(schema::client_parameter());
     }
     parameters.extend(headers(route));

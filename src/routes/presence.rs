@@ -1,17 +1,36 @@
 //! Presence: who is in a workspace's room.
 
 use drey_core::id::WorkspaceId;
-use drey_core::presence::Identity;
+use drey_core::presence::{Identity, state_of};
 use drey_core::refusal::Code;
 use drey_core::sync::ClientId;
 use drey_durable_objects::workspace_presence::{By, Join, PresenceClient, PresenceError};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::boundary::Header;
 use crate::edge::random;
+use crate::json;
 use crate::problem::{Outcome, Problem};
 use crate::routes::tickets;
+
+const STATE: &str = "It is an object of at most 4096 bytes of JSON, or null to leave.";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beat<'a> {
+    clock: u64,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Beaten<'a> {
+    client_id: &'a str,
+    expires_in_ms: u64,
+}
 
 /// Join the room by WebSocket, or read who is there.
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
@@ -34,6 +53,15 @@ async fn join(call: &Call<'_>) -> Outcome<Answer> {
         room(call).connect(&join).await
     };
     Ok(Answer::raw(response.map_err(problem)?))
+}
+
+/// Show a state without a socket, for as long as heartbeats come.
+pub(super) async fn beat(call: &Call<'_>) -> Outcome<Answer> {
+    let Beat { clock, state } = json::parse_borrowed(&call.body)?;
+    let state = state_of(state).map_err(|_| Problem::field("/state", STATE))?;
+    let identity = identity(call)?;
+    let expires_in_ms = room(call).beat(&identity, clock, state).await.map_err(problem)?;
+    Answer::json(200, &Beaten { client_id: identity.client_id.as_str(), expires_in_ms })
 }
 
 /// Who the caller is to the room, as he was admitted.

@@ -1,12 +1,16 @@
 //! The shapes of bodies, parameters and headers for `openapi.json`. The tests hold every answer against them.
 
+mod presence;
+
 use serde_json::{Map, Value, json};
+
+pub use presence::client_parameter;
 
 /// Every named schema.
 #[must_use]
 pub fn all() -> Value {
     let mut schemas = Map::new();
-    for (name, schema) in answers().into_iter().chain(bodies()).chain(sync()) {
+    for (name, schema) in answers().into_iter().chain(bodies()).chain(sync()).chain(presence::shapes()) {
         schemas.insert(name.to_owned(), schema);
     }
     Value::Object(schemas)
@@ -291,19 +295,6 @@ fn sync() -> Vec<(&'static str, Value)> {
             ]),
         ),
         ("Messages", json!({ "type": "array", "items": message })),
-        (
-            "PresenceTicket",
-            object(&[
-                ("ticket", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "description": "Good once." })),
-                ("client_id", text.clone()),
-                (
-                    "protocols",
-                    json!({ "type": "array", "items": { "type": "string" }, "description": "For `new WebSocket`." }),
-                ),
-                ("expires_in_ms", json!({ "type": "integer" })),
-            ]),
-        ),
-        ("Peer", object(&[("client_id", text.clone()), ("user_id", id("user")), ("seen_at", time())])),
     ]
 }
 
@@ -395,16 +386,6 @@ pub fn tenant_parameter(name: &str, prefix: &str) -> Value {
         "name": name, "in": "header",
         "description": "Sent, it must name the tenant of the path: 400 if it names another.",
         "schema": id(prefix)
-    })
-}
-
-/// `client_id` of a room.
-#[must_use]
-pub fn client_parameter() -> Value {
-    json!({
-        "name": "client_id", "in": "query",
-        "description": "Of a WebSocket: who comes back under his own id takes his place. Minted if absent.",
-        "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }
     })
 }
 

@@ -128,6 +128,7 @@ test("who is removed has no use of a ticket, also when nobody told the room", as
 test("an upgrade that the room does not answer in time is 503, not a hanging socket", async () => {
   const place = await home(cell.api);
   const ticket = await ticketFor(place.owner, place);
+  await cell.evict("WorkspaceGate", place.id);
   // The room asks the gate, and the gate asks Postgres, which keeps its answer to itself.
   const load = way.hold("authz_epoch, workspace_role(");
   try {

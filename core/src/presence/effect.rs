@@ -20,6 +20,8 @@ pub struct Settings {
     pub frames_per_s: u64,
     /// Frames of one socket that may come at once.
     pub frames_burst: u64,
+    /// After so many milliseconds without a heartbeat a client without a socket is over.
+    pub beat_ms: u64,
     /// How long a ticket is good, in milliseconds.
     pub ticket_ms: u64,
     /// What changes within so many milliseconds goes out as one frame; doubled by each thousand sockets.
@@ -35,6 +37,7 @@ impl Settings {
         max_per_user: 20,
         frames_per_s: 50,
         frames_burst: 100,
+        beat_ms: 30_000,
         ticket_ms: 30_000,
         tick_ms: 33,
     };
@@ -71,7 +74,7 @@ pub enum Effect {
         /// The frame, encoded once.
         text: String,
     },
-    /// Attach the peer to its socket anew: `Room::peer`, `Peer::to_attachment`.
+    /// Remember the peer anew, on its socket or, without one, in storage: `Room::peer`, `Peer::to_attachment`.
     Save {
         /// Whose.
         of: Connection,
@@ -85,7 +88,7 @@ pub enum Effect {
         /// A few words.
         reason: &'static str,
     },
-    /// Forget a socket that has ended by itself.
+    /// Forget a socket that has ended by itself, or a client that had none.
     Forget {
         /// Which.
         connection: Connection,

@@ -70,12 +70,20 @@ impl ClientFrame {
         if update.kind != "update" {
             return Err(FrameError::Invalid);
         }
-        match update.state.get() {
-            "null" => Ok(Self::Update { clock: update.clock, state: None }),
-            state if state.len() > MAX_STATE => Err(FrameError::TooBig),
-            state if state.starts_with('{') => Ok(Self::Update { clock: update.clock, state: Some(state.to_owned()) }),
-            _ => Err(FrameError::Invalid),
-        }
+        Ok(Self::Update { clock: update.clock, state: state_of(update.state)? })
+    }
+}
+
+/// A state as it is kept: its JSON text, or `None` for `null`.
+///
+/// # Errors
+/// [`FrameError`] for what is no object, or too large a one.
+pub fn state_of(value: &RawValue) -> Result<Option<String>, FrameError> {
+    match value.get() {
+        "null" => Ok(None),
+        state if state.len() > MAX_STATE => Err(FrameError::TooBig),
+        state if state.starts_with('{') => Ok(Some(state.to_owned())),
+        _ => Err(FrameError::Invalid),
     }
 }
 

@@ -21,7 +21,6 @@ pub struct Peer {
     /// Which socket.
     pub connection: Connection,
     /// Whose.
-    #[serde(flatten)]
     pub identity: Identity,
     /// The clock of the last update; 0 before the first.
     pub clock: u64,
@@ -29,6 +28,9 @@ pub struct Peer {
     pub state: Option<String>,
     /// Milliseconds since 1970.
     pub seen_at_ms: u64,
+    /// Whether it has no socket and lives by heartbeats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beats: bool,
 }
 
 impl Peer {
@@ -62,7 +64,8 @@ impl Peer {
 
     /// When it ends by itself: the credential's end, or silence.
     pub(super) fn ends_at_ms(&self, settings: &Settings) -> u64 {
-        self.identity.expires_at_ms.min(self.seen_at_ms.saturating_add(settings.ttl_ms))
+        let ttl_ms = if self.beats { settings.beat_ms } else { settings.ttl_ms };
+        self.identity.expires_at_ms.min(self.seen_at_ms.saturating_add(ttl_ms))
     }
 }
 
@@ -90,8 +93,9 @@ mod tests {
             clock: 7,
             state: Some(r#"{"x":1}"#.to_owned()),
             seen_at_ms: 1_700_000_000_000,
+            beats: false,
         };
-        let text = r#"{"connection":3,"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"editor","expires_at_ms":1700000600000,"authz_epoch":5,"clock":7,"state":"{\"x\":1}","seen_at_ms":1700000000000}"#;
+        let text = r#"{"connection":3,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"editor","expires_at_ms":1700000600000,"authz_epoch":5},"clock":7,"state":"{\"x\":1}","seen_at_ms":1700000000000}"#;
         assert_eq!(peer.to_attachment(), text);
         assert_eq!(Peer::from_attachment(text), Some(peer));
         assert_eq!(Peer::from_attachment("{}"), None);

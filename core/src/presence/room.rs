@@ -70,14 +70,8 @@ impl Room {
         let (clock, state) = held.map(|held| (held.clock, held.state.clone())).unwrap_or_default();
         let connection = self.next_connection(now_ms);
         let hello = self.hello(&identity.client_id);
-        if self.peers.is_empty() {
-            (self.ends_ms, self.check_ms) = (u64::MAX, now_ms.saturating_add(self.settings.alarm_ms));
-        }
-        if self.narrowed.get(&identity.user_id) == Some(&0) {
-            // Whether this admission is from before that narrowing cannot be told: ask at once.
-            self.check_ms = now_ms;
-        }
-        self.seat(Peer { connection, identity, clock, state, seen_at_ms: now_ms });
+        self.plan_check(&identity, now_ms);
+        self.seat(Peer { connection, identity, clock, state, seen_at_ms: now_ms, beats: false });
         let mut effects = vec![Effect::Save { of: connection }, Effect::Send { to: connection, text: hello.to_text() }];
         if let Some(older) = replaced {
             self.seats.remove(&older);
@@ -85,6 +79,43 @@ impl Room {
             effects.push(Effect::Close { connection: older, code: close::REPLACED, reason });
         }
         Ok((connection, effects))
+    }
+
+    /// A client without a socket gives a sign of life. It has a seat for as long as its heartbeats come; one that has a
+    /// socket too speaks for that.
+    ///
+    /// # Errors
+    /// As [`Room::join`].
+    pub fn beat(
+        &mut self,
+        identity: Identity,
+        clock: u64,
+        state: Option<String>,
+        now_ms: u64,
+    ) -> Result<Vec<Effect>, Refusal> {
+        self.admit(&identity, now_ms)?;
+        if let Some(held) = self.peers.get_mut(&identity.client_id) {
+            let connection = held.connection;
+            held.seen_at_ms = held.seen_at_ms.max(now_ms);
+            let ends = held.beats && state.is_none() && clock > held.clock;
+            if held.beats {
+                held.identity = identity;
+            }
+            let mut effects = self.update(connection, clock, state);
+            if ends {
+                effects.extend(self.end(connection, None));
+            } else if effects.is_empty() {
+                effects.push(Effect::Save { of: connection });
+            }
+            return Ok(effects);
+        }
+        if state.is_none() {
+            return Ok(Vec::new());
+        }
+        self.plan_check(&identity, now_ms);
+        let connection = self.next_connection(now_ms);
+        self.seat(Peer { connection, identity, clock: 0, state: None, seen_at_ms: now_ms, beats: true });
+        Ok(self.update(connection, clock.max(1), state))
     }
 
     /// A text frame came. A bad one closes its sender, and nobody else notices more than a leave.
@@ -235,6 +266,17 @@ impl Room {
         }
         let detail = format!("You have {own} connections to this room already. Close one, or reuse its client id.");
         Err(Refusal::new(Code::QuotaExceeded, detail).with_retry_after(RETRY_FULL_S))
+    }
+
+    /// The first to come starts the period.
+    fn plan_check(&mut self, identity: &Identity, now_ms: u64) {
+        if self.peers.is_empty() {
+            (self.ends_ms, self.check_ms) = (u64::MAX, now_ms.saturating_add(self.settings.alarm_ms));
+        }
+        if self.narrowed.get(&identity.user_id) == Some(&0) {
+            // Whether this admission is from before that narrowing cannot be told: ask at once.
+            self.check_ms = now_ms;
+        }
     }
 
     fn seat(&mut self, peer: Peer) {

@@ -6,8 +6,7 @@
 use drey_core::id::{UserId, WorkspaceId};
 use drey_core::lease::Admission;
 use drey_core::limit::Tier;
-use futures::StreamExt as _;
-use futures::stream;
+use futures::future::join_all;
 use worker::Env;
 
 use crate::workspace_gate::{Admit, GateClient, Subject};
@@ -20,10 +19,13 @@ const AT_A_TIME: usize = 32;
 
 /// Those who have no role any more, by the gate's word. A gate that does not answer takes nobody's seat.
 pub(super) async fn without_role(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<UserId> {
-    let asked = stream::iter(users)
-        .map(|(workspace, user)| async move { (user, has_role(env, workspace, user).await == Some(false)) });
-    let gone = asked.buffer_unordered(AT_A_TIME).filter_map(|(user, gone)| async move { gone.then_some(user) });
-    gone.collect().await
+    let mut gone = Vec::new();
+    for some in users.chunks(AT_A_TIME) {
+        let answers = join_all(some.iter().map(|(workspace, user)| has_role(env, *workspace, *user))).await;
+        let asked = some.iter().zip(answers).filter(|(_, has_role)| *has_role == Some(false));
+        gone.extend(asked.map(|((_, user), _)| *user));
+    }
+    gone
 }
 
 /// Whether a user has a role in a workspace; `None` if the gate does not say. A question that costs nothing is never

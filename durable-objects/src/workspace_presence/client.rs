@@ -107,7 +107,14 @@ impl PresenceClient<'_> {
 
     /// Leaves a ticket with the room, by its digest; for how many milliseconds it is good.
     pub async fn leave_ticket(&self, digest: &str, identity: &Identity) -> Result<u64, PresenceError> {
-        let command = Command::Ticket { digest: digest.to_owned(), identity: identity.clone() };
+        let command = Command::Ticket { digest: digest.to_owned(), identity: identity.to_header()? };
+        let reply: Result<u64, Turned> = self.call(identity.workspace, &command).await?;
+        reply.map_err(|turned| PresenceError::Refused(turned.into()))
+    }
+
+    /// A sign of life of a client without a socket; for how many milliseconds it is good.
+    pub async fn beat(&self, identity: &Identity, clock: u64, state: Option<String>) -> Result<u64, PresenceError> {
+        let command = Command::Beat { identity: identity.to_header()?, clock, state };
         let reply: Result<u64, Turned> = self.call(identity.workspace, &command).await?;
         reply.map_err(|turned| PresenceError::Refused(turned.into()))
     }

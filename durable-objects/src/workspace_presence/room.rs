@@ -10,6 +10,7 @@ use drey_core::sync::ClientId;
 use serde::{Deserialize, Serialize};
 use worker::{State, WebSocket};
 
+use super::beats::Beats;
 use super::socket;
 
 /// A page of who is present, between object and client.
@@ -24,13 +25,15 @@ pub(super) struct Present {
 pub(super) struct Hall {
     pub(super) room: Room,
     sockets: BTreeMap<Connection, WebSocket>,
+    beats: Beats,
 }
 
 impl Hall {
     /// The hall as the runtime kept its sockets over a hibernation. A socket whose attachment cannot be read, as after a
     /// change of its shape, is closed: its client connects again. One whose attachment is empty is already closing.
     pub(super) fn restore(state: &State, settings: Settings, now_ms: u64) -> Self {
-        let (mut sockets, mut peers) = (BTreeMap::new(), Vec::new());
+        let beats = Beats::new(state.storage().sql());
+        let (mut sockets, mut peers) = (BTreeMap::new(), beats.all());
         for socket in socket::all(state) {
             let text = socket::attachment(&socket);
             match Peer::from_attachment(&text) {
@@ -42,7 +45,7 @@ impl Hall {
                 None => socket::close(&socket, close::RESTART, "the room was restarted"),
             }
         }
-        Self { room: Room::restore(settings, peers, now_ms), sockets }
+        Self { room: Room::restore(settings, peers, now_ms), sockets, beats }
     }
 
     /// Lets a client in and keeps its socket.
@@ -83,9 +86,7 @@ impl Hall {
                 Effect::Broadcast { except, text } => self.broadcast(except, &text),
                 Effect::Save { of } => self.save(of),
                 Effect::Close { connection, code, reason } => self.close(connection, code, reason),
-                Effect::Forget { connection } => {
-                    self.sockets.remove(&connection);
-                }
+                Effect::Forget { connection } => self.forget(connection),
             }
         }
     }
@@ -99,8 +100,10 @@ impl Hall {
     }
 
     fn save(&self, of: Connection) {
-        if let (Some(socket), Some(peer)) = (self.sockets.get(&of), self.room.peer(of)) {
-            socket::attach(socket, &peer.to_attachment());
+        match (self.sockets.get(&of), self.room.peer(of)) {
+            (Some(socket), Some(peer)) => socket::attach(socket, &peer.to_attachment()),
+            (None, Some(peer)) => self.beats.put(peer),
+            (_, None) => {}
         }
     }
 
@@ -110,6 +113,14 @@ impl Hall {
         if let Some(socket) = self.sockets.remove(&connection) {
             socket::attach(&socket, "");
             socket::close(&socket, code, reason);
+        } else {
+            self.beats.forget(connection);
+        }
+    }
+
+    fn forget(&mut self, connection: Connection) {
+        if self.sockets.remove(&connection).is_none() {
+            self.beats.forget(connection);
         }
     }
 }

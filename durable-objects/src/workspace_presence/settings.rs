@@ -6,7 +6,8 @@ use worker::Env;
 use crate::environment::{self, ConfigError};
 
 /// `PRESENCE_TTL_MS` (90000), `PRESENCE_ALARM_MS` (60000), `PRESENCE_MAX_PEERS` (1000), `PRESENCE_MAX_PER_USER` (20),
-/// `PRESENCE_FRAMES_PER_S` (50), `PRESENCE_FRAMES_BURST` (100), `PRESENCE_TICK_MS` (33), `PRESENCE_TICKET_MS` (30000).
+/// `PRESENCE_FRAMES_PER_S` (50), `PRESENCE_FRAMES_BURST` (100), `PRESENCE_TICK_MS` (33), `PRESENCE_TICKET_MS` (30000),
+/// `PRESENCE_BEAT_MS` (30000).
 pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
     let default = Settings::DEFAULT;
     Ok(Settings {
@@ -16,6 +17,7 @@ pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
         max_per_user: count(env, "PRESENCE_MAX_PER_USER", default.max_per_user)?,
         frames_per_s: environment::number(env, "PRESENCE_FRAMES_PER_S", default.frames_per_s)?,
         frames_burst: environment::number(env, "PRESENCE_FRAMES_BURST", default.frames_burst)?,
+        beat_ms: environment::number(env, "PRESENCE_BEAT_MS", default.beat_ms)?,
         ticket_ms: environment::number(env, "PRESENCE_TICKET_MS", default.ticket_ms)?,
         tick_ms: environment::number(env, "PRESENCE_TICK_MS", default.tick_ms)?,
     })

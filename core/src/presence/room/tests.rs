@@ -248,6 +248,23 @@ fn a_full_room_takes_nobody_new() {
 }
 
 #[test]
+fn heartbeats_keep_a_seat_and_a_null_state_gives_it_up() {
+    let mut room = Room::default();
+    let beat = |room: &mut Room, clock, state: Option<&str>, now| {
+        room.beat(identity("cli", 1), clock, state.map(str::to_owned), now).expect("admitted")
+    };
+    beat(&mut room, 1, Some("{}"), 10);
+    assert_eq!((room.snapshot(None, 9).data.len(), room.next_tick_ms(10)), (1, Some(30_010)));
+    beat(&mut room, 1, Some("{}"), 20_000);
+    assert_eq!((closes(&room.tick(30_010)).len(), room.next_tick_ms(30_010)), (0, Some(50_000)));
+    let peers: Vec<Peer> = room.peers().filter_map(|peer| Peer::from_attachment(&peer.to_attachment())).collect();
+    let mut woken = Room::restore(Settings::DEFAULT, peers, 40_000);
+    assert_eq!(closes(&woken.tick(50_000)).len(), 1);
+    assert!(matches!(beat(&mut room, 2, None, 30_020)[..], [Effect::Save { .. }, Effect::Forget { .. }]));
+    assert_eq!(room.next_tick_ms(30_020), None);
+}
+
+#[test]
 fn a_snapshot_comes_in_pages() {
     let mut room = Room::default();
     for client in ["a", "b", "c"] {
