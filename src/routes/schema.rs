@@ -1,6 +1,7 @@
 //! The shapes of bodies, parameters and headers for `openapi.json`. The tests hold every answer against them.
 
 mod presence;
+mod sync;
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,7 @@ pub use presence::client_parameter;
 #[must_use]
 pub fn all() -> Value {
     let mut schemas = Map::new();
-    for (name, schema) in answers().into_iter().chain(bodies()).chain(sync()).chain(presence::shapes()) {
+    for (name, schema) in answers().into_iter().chain(bodies()).chain(sync::shapes()).chain(presence::shapes()) {
         schemas.insert(name.to_owned(), schema);
     }
     Value::Object(schemas)
@@ -237,64 +238,6 @@ fn bodies() -> Vec<(&'static str, Value)> {
                 &[("name", nullable(name())), ("slug", nullable(slug())), ("description", nullable(description()))],
             ),
         ),
-    ]
-}
-
-fn sync() -> Vec<(&'static str, Value)> {
-    let (text, integer) = (json!({ "type": "string" }), json!({ "type": "integer" }));
-    let scope = body(&["type", "id"], &[("type", text.clone()), ("id", text.clone())]);
-    let mutation = body(
-        &["id", "scope", "entity", "op"],
-        &[
-            ("id", json!({ "type": "integer", "minimum": 1, "maximum": 9_007_199_254_740_991_i64 })),
-            ("scope", scope.clone()),
-            ("entity", scope.clone()),
-            ("op", one_of(&["upsert", "delete"])),
-            (
-                "base_version",
-                json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 }),
-            ),
-            (
-                "clock",
-                json!({ "type": "object", "additionalProperties": { "type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_991_i64 } }),
-            ),
-            ("value", json!({ "type": "object" })),
-        ],
-    );
-    let outcomes = ["applied", "duplicate", "rejected", "stale", "retry"];
-    let result = object(&[("id", integer.clone()), ("outcome", one_of(&outcomes))]);
-    let position = object(&[
-        ("type", text.clone()),
-        ("id", text.clone()),
-        ("generation", integer.clone()),
-        ("epoch", integer.clone()),
-    ]);
-    let message = object(&[("type", text.clone()), ("key", text.clone()), ("headers", json!({ "type": "object" }))]);
-    vec![
-        (
-            "Push",
-            body(
-                &["client_id", "mutations"],
-                &[
-                    ("client_id", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })),
-                    ("session_id", json!({ "anyOf": [id("ses"), { "type": "null" }] })),
-                    (
-                        "acked_mutation_id",
-                        json!({ "type": ["integer", "null"], "minimum": 0, "maximum": 9_007_199_254_740_991_i64 }),
-                    ),
-                    ("mutations", json!({ "type": "array", "maxItems": 500, "items": mutation })),
-                ],
-            ),
-        ),
-        (
-            "PushResult",
-            object(&[
-                ("results", json!({ "type": "array", "items": result })),
-                ("last_mutation_id", integer),
-                ("scopes", json!({ "type": "array", "items": position })),
-            ]),
-        ),
-        ("Messages", json!({ "type": "array", "items": message })),
     ]
 }
 

@@ -5,6 +5,7 @@
  */
 import WebSocket from "ws";
 import { type Answer, call, expectStatus, type User, unique } from "./actors.ts";
+import type { Page } from "./shapes.ts";
 import { poll } from "./world.ts";
 
 export interface PeerView {
@@ -156,8 +157,8 @@ export function refusedUpgrade(
   });
 }
 
-export function snapshot(caller: User, place: { id: string }): Promise<Answer<{ data: PeerView[] }>> {
-  return call<{ data: PeerView[] }>(caller, "GET", `/v1/workspaces/${place.id}/presence`);
+export function snapshot(caller: User, place: { id: string }, query = ""): Promise<Answer<Page<PeerView>>> {
+  return call<Page<PeerView>>(caller, "GET", `/v1/workspaces/${place.id}/presence${query}`);
 }
 
 function roomPath(place: { id: string }, clientId: string): string {
