@@ -21,8 +21,8 @@ export interface Arguments {
   build: boolean;
 }
 
-/** Five rounds tell the spread, and three seconds are 300 ticks of processor time. */
-const FULL: Budget = { rounds: 5, seconds: 3, warmup: 3 };
+/** Five rounds tell the spread, and two seconds are 200 ticks of processor time. */
+const FULL: Budget = { rounds: 5, seconds: 2, warmup: 2 };
 /** For every push: a regression by a third shows, a tenth does not. */
 const SHORT: Budget = { rounds: 3, seconds: 0.6, warmup: 0.8 };
 /** Two that tell little that the others do not: the short form ends within two minutes. */
