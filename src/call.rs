@@ -12,7 +12,7 @@ use drey_core::lease::Grant;
 use drey_core::refusal::Code;
 use drey_core::role::{OrgRole, WorkspaceRole};
 use drey_core::{etag, refusal};
-use drey_durable_objects::workspace_gate::{News, Subject};
+use drey_durable_objects::workspace_gate::Subject;
 use drey_store::{Caller, Idempotency, Page, Position, Session, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,13 +77,12 @@ impl<'a> Call<'a> {
     /// What is to be told when nobody knows whether the write happened: its gate asks Postgres again.
     #[must_use]
     pub fn doubt(&self) -> Vec<Notice> {
-        let news = News { revision: 0, authz_epoch: 0, roles_changed: true };
         let subject = match &self.access {
             Access::Org(_, org, ..) => Subject::Org(*org),
             Access::Workspace(_, access, _) => Subject::Workspace(access.workspace),
             Access::Public | Access::User(_) => return Vec::new(),
         };
-        vec![Notice::Narrowed(subject, news)]
+        vec![Notice::Doubted(subject)]
     }
 
     /// What is to be told.

@@ -25,6 +25,8 @@ pub enum Notice {
     Created(Subject, News, Region),
     /// As `Changed`, and somebody lost access.
     Narrowed(Subject, News),
+    /// Nobody knows whether a write happened: the gate is to ask.
+    Doubted(Subject),
     /// Somebody lost access to a workspace: his sockets in its room are closed.
     Removed(WorkspaceId, UserId),
     /// A workspace is gone: its room is closed.
@@ -36,7 +38,7 @@ impl Notice {
     /// where its organisation lives before a first call creates it elsewhere.
     #[must_use]
     pub const fn comes_first(&self) -> bool {
-        matches!(self, Self::Created(..) | Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
+        matches!(self, Self::Doubted(_) | Self::Created(..) | Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
     }
 }
 
@@ -44,10 +46,12 @@ impl Notice {
 pub fn apply(app: &App, notices: &[Notice]) {
     let now_ms = clock::now_ms();
     for notice in notices {
-        if let Notice::Changed(subject, news) | Notice::Created(subject, news, _) | Notice::Narrowed(subject, news) =
-            notice
-        {
-            app.leases.hear(*subject, news.revision, now_ms);
+        match notice {
+            Notice::Changed(subject, news) | Notice::Created(subject, news, _) | Notice::Narrowed(subject, news) => {
+                app.leases.hear(*subject, *news, now_ms);
+            }
+            Notice::Doubted(subject) => app.leases.doubt(*subject, now_ms),
+            Notice::Removed(..) | Notice::Closed(_) => {}
         }
     }
 }
@@ -71,6 +75,7 @@ async fn deliver(env: &Env, notice: Notice, all: &[Notice]) {
     let rooms = PresenceClient { env, timeout_ms: TIMEOUT_MS };
     let delivered = match notice {
         Notice::Changed(subject, news) | Notice::Narrowed(subject, news) => gates.tell(&subject, news, None).await,
+        Notice::Doubted(subject) => gates.doubt(&subject).await,
         Notice::Created(subject, news, region) => gates.tell(&subject, news, Some(region)).await,
         Notice::Removed(workspace, user) => rooms.narrow(workspace, user, epoch_of(workspace, all)).await,
         Notice::Closed(workspace) => rooms.close(workspace).await,

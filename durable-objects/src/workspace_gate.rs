@@ -117,6 +117,7 @@ pub struct News {
 enum Command {
     Admit { subject: Subject, admit: Admit },
     Tell { news: News },
+    Doubt,
 }
 
 /// Calls gates.
@@ -139,6 +140,11 @@ impl GateClient<'_> {
     pub async fn tell(&self, subject: &Subject, news: News, hint: Option<Region>) -> Result<(), RpcError> {
         let hint = hint.map(Region::as_str);
         rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news }).await
+    }
+
+    /// Makes a gate ask Postgres before it says anything more: a write may have happened, nobody knows.
+    pub async fn doubt(&self, subject: &Subject) -> Result<(), RpcError> {
+        rpc::call(self.env, self.target(&subject.name(), None), &Command::Doubt).await
     }
 
     fn target<'b>(&self, name: &'b str, hint: Option<&'b str>) -> Target<'b> {
@@ -189,6 +195,10 @@ impl DurableObject for WorkspaceGate {
             Command::Admit { subject, admit } => rpc::reply(&self.admit(subject, &admit).await?),
             Command::Tell { news } => {
                 self.tenant.hear(news);
+                rpc::reply(&())
+            }
+            Command::Doubt => {
+                self.tenant.doubt();
                 rpc::reply(&())
             }
         }

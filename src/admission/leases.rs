@@ -13,7 +13,7 @@ use std::rc::Rc;
 use drey_core::id::UserId;
 use drey_core::lease::{Denial, Grant, Purse, Spend};
 use drey_core::limit::{LimitView, Tier, Wish};
-use drey_durable_objects::workspace_gate::Subject;
+use drey_durable_objects::workspace_gate::{News, Subject};
 use lru::LruCache;
 
 /// 16,384 callers in tenants are about 8 MB of an isolate's 128.
@@ -65,6 +65,13 @@ struct Held {
 }
 
 impl Held {
+    /// Lifts the grant to a revision that this isolate has written itself.
+    fn reach(&mut self, revision: i64) {
+        if let Some(grant) = self.grant.as_mut().filter(|grant| grant.revision < revision) {
+            Rc::make_mut(grant).revision = revision;
+        }
+    }
+
     fn purse(&mut self, tier: Tier) -> &mut Purse {
         match tier {
             Tier::Strict | Tier::Anonymous => &mut self.strict,
@@ -76,7 +83,9 @@ impl Held {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Told {
-    at_ms: u64,
+    /// When a role changed last: no grant asked for before it counts.
+    roles_ms: u64,
+    /// The newest revision this isolate has written.
     revision: i64,
 }
 
@@ -106,7 +115,8 @@ impl Leases {
         let least = need.least_revision.unwrap_or_default().max(told.revision);
         let mut table = self.held.borrow_mut();
         let held = table.get_or_insert_mut(key, Held::default);
-        let fresh = now_ms < held.until_ms.min(need.expires_ms) && held.sent_ms > told.at_ms;
+        let fresh = now_ms < held.until_ms.min(need.expires_ms) && held.sent_ms > told.roles_ms;
+        held.reach(told.revision);
         let grant = held.grant.clone().filter(|grant| fresh && grant.revision >= least);
         match (held.purse(need.tier).spend(now_ms, if grant.is_some() { need.cost } else { u32::MAX }), grant) {
             (Spend::Denied(denial), _) => Turn::Stop(denial),
@@ -165,11 +175,20 @@ impl Leases {
         self.held.borrow_mut().pop(&key);
     }
 
-    /// Applies this isolate's own write: nothing granted before it counts any more, and nothing older is taken.
-    pub fn hear(&self, subject: Subject, revision: i64, now_ms: u64) {
+    /// Applies this isolate's own write: nothing older is taken any more. A write that changed no role leaves grants
+    /// standing, at its own revision; one that did ends them.
+    pub fn hear(&self, subject: Subject, news: News, now_ms: u64) {
         let mut told = self.told.borrow_mut();
         let known = told.get_or_insert_mut(subject, Told::default);
-        *known = Told { at_ms: known.at_ms.max(now_ms), revision: known.revision.max(revision) };
+        known.revision = known.revision.max(news.revision);
+        if news.roles_changed {
+            known.roles_ms = known.roles_ms.max(now_ms);
+        }
+    }
+
+    /// Ends the grants of a tenant of whom nobody knows whether a write happened.
+    pub fn doubt(&self, subject: Subject, now_ms: u64) {
+        self.told.borrow_mut().get_or_insert_mut(subject, Told::default).roles_ms = now_ms;
     }
 
     /// Forgets a revision that Postgres does not know (the tenant was restored from a backup).

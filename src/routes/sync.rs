@@ -122,11 +122,15 @@ pub(super) async fn read(call: &Call<'_>) -> Outcome<Answer> {
     match from {
         ReadFrom::Now => tail(&chunk),
         // The beginning names no generation: after a restore the same question has another answer.
-        ReadFrom::Start => Ok(catch_up(&chunk, chunk.floor == 0)?.with("cache-control", "private, no-cache")),
+        ReadFrom::Start => {
+            let exists = chunk.floor == 0;
+            Ok(catch_up(chunk, exists)?.with("cache-control", "private, no-cache"))
+        }
         ReadFrom::At(offset) => {
             let exists = offset.generation() == chunk.generation && (chunk.floor..=chunk.epoch).contains(&after);
-            let answer = catch_up(&chunk, exists)?;
-            Ok(if chunk.closed { written::read(answer, chunk.revision) } else { answer })
+            let (closed, revision) = (chunk.closed, chunk.revision);
+            let answer = catch_up(chunk, exists)?;
+            Ok(if closed { written::read(answer, revision) } else { answer })
         }
     }
 }
@@ -146,7 +150,7 @@ fn tail(chunk: &Chunk) -> Outcome<Answer> {
 }
 
 /// Messages from an offset. A full chunk never changes again; the last one is asked for again each time.
-fn catch_up(chunk: &Chunk, exists: bool) -> Outcome<Answer> {
+fn catch_up(chunk: Chunk, exists: bool) -> Outcome<Answer> {
     if !exists {
         let detail = "The log does not hold this offset. Start again with offset=-1.";
         return Err(Problem::new(Code::OffsetGone, detail));
@@ -154,8 +158,7 @@ fn catch_up(chunk: &Chunk, exists: bool) -> Outcome<Answer> {
     // The same messages with more to come are another answer: its reader must not take them for the tail.
     let closed = if chunk.closed { ":closed" } else { "" };
     let tag = format!("\"{}:{}:{}{closed}\"", chunk.generation, chunk.start, chunk.end);
-    let body = chunk.messages.clone().into_bytes();
-    let answer = Answer::bytes(200, "application/json", body).with("etag", tag);
+    let answer = Answer::bytes(200, "application/json", chunk.messages.into_bytes()).with("etag", tag);
     let answer = answer.with("stream-next-offset", offset(chunk.generation, chunk.end)?);
     if chunk.closed {
         return Ok(answer);

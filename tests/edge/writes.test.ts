@@ -34,8 +34,12 @@ interface Write {
   count(): Promise<number>;
 }
 
-/** What has tests of its own: a push knows its mutations, and a ticket is no row of Postgres. */
-const ELSEWHERE = ["POST /v1/workspaces/{ws}/sync/push", "POST /v1/workspaces/{ws}/presence/tickets"];
+/** What has tests of its own: a push knows its mutations, and presence writes no row of Postgres. */
+const ELSEWHERE = [
+  "POST /v1/workspaces/{ws}/presence",
+  "POST /v1/workspaces/{ws}/presence/tickets",
+  "POST /v1/workspaces/{ws}/sync/push",
+];
 let cell: OwnCell;
 
 beforeAll(async () => {

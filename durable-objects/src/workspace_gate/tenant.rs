@@ -62,6 +62,8 @@ struct Memory {
     tenant: Option<Known>,
     roles: BTreeMap<UserId, Option<String>>,
     loaded_ms: u64,
+    /// Set by a write whose outcome nobody knows: what is known counts only while Postgres does not answer.
+    doubted: bool,
     heard: Heard,
 }
 
@@ -127,13 +129,18 @@ impl Tenant {
         self.recall(user, 0, now_ms, LATELY_MS)
     }
 
-    /// The memory of a caller, if it is young enough and reaches the revision he has seen.
+    /// The memory of a caller, if it is young enough, undoubted, and reaches the revision he has seen.
     fn recall(&self, user: UserId, least: i64, now_ms: u64, most_age_ms: u64) -> Option<Known> {
+        let doubted = self.memory.borrow().doubted;
+        self.remembered(user, now_ms, most_age_ms).filter(|known| !doubted && known.revision >= least)
+    }
+
+    fn remembered(&self, user: UserId, now_ms: u64, most_age_ms: u64) -> Option<Known> {
         let memory = self.memory.borrow();
         let tenant = memory.tenant.as_ref()?;
-        let young = now_ms.saturating_sub(memory.loaded_ms) < most_age_ms;
         let role = memory.roles.get(&user)?;
-        (young && tenant.revision >= least).then(|| Known { role: role.clone(), ..tenant.clone() })
+        let young = now_ms.saturating_sub(memory.loaded_ms) < most_age_ms;
+        young.then(|| Known { role: role.clone(), ..tenant.clone() })
     }
 
     /// Asks Postgres. A load that news has overtaken may be from before a removal: it is asked again, and never used.
@@ -152,7 +159,7 @@ impl Tenant {
                     return Err(Admission::NotFound);
                 }
                 // Postgres is down: what is known holds for a minute, and not a second longer.
-                Err(_) => return self.recall(user, 0, now_ms(), self.stale_ms).ok_or(Admission::Unavailable),
+                Err(_) => return self.remembered(user, now_ms(), self.stale_ms).ok_or(Admission::Unavailable),
             }
         }
         Err(Admission::Unavailable)
@@ -194,15 +201,21 @@ impl Tenant {
                 }
                 loaded.revision = loaded.revision.max(revision);
             }
-            Some((epoch, _)) if epoch == loaded.authz_epoch && memory.roles.len() < MOST_ROLES => {}
+            Some((epoch, _)) if epoch == loaded.authz_epoch && !memory.doubted && memory.roles.len() < MOST_ROLES => {}
             // Every change of a role moves the epoch: what was known of others may be wrong.
             _ => memory.roles.clear(),
         }
         memory.roles.insert(user, loaded.role.clone());
+        memory.doubted = false;
         // From before the question: what Postgres answered was true at some moment after it.
         memory.loaded_ms = memory.loaded_ms.max(began_ms);
         memory.tenant = Some(Known { role: None, is_fresh: false, ..loaded.clone() });
         Some(loaded)
+    }
+
+    /// Trusts nothing that was known until Postgres has been asked again.
+    pub(super) fn doubt(&self) {
+        self.memory.borrow_mut().doubted = true;
     }
 
     /// Applies news. A lower epoch or revision is older than what is known and changes nothing.

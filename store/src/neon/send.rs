@@ -3,14 +3,36 @@
 //! In scope: sending one body inside the deadline. Out of scope: what it says, and whether it is sent again.
 
 use drey_core::retry::Effect;
-use worker::web_sys;
-use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
 
 use crate::neon::config::Endpoint;
 use crate::neon::error::Failure;
 use crate::neon::wire;
 use crate::session::Session;
 use crate::statement::Call;
+
+#[wasm_bindgen(module = "/src/neon/post.js")]
+extern "C" {
+    /// What [`post`] gives.
+    type Posted;
+
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Posted) -> u16;
+
+    #[wasm_bindgen(method, getter)]
+    fn bytes(this: &Posted) -> Uint8Array;
+
+    #[wasm_bindgen(catch)]
+    async fn post(
+        url: &str,
+        connection: &str,
+        read_only: bool,
+        body: &str,
+        timeout_ms: u32,
+    ) -> Result<JsValue, JsValue>;
+}
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {
@@ -36,39 +58,23 @@ pub(crate) async fn batch(
         return Err(Failure::Timeout);
     }
     let body = wire::body(s.caller, calls, s.trace, left).map_err(Failure::Ours)?;
-    let request = request(endpoint, &body, effect).map_err(|error| network(&error))?;
-    let answer = post(request, left).await;
+    let answer = send(endpoint, &body, effect, left).await;
     let ended = now_ms();
     s.timings.record(attempt, ended.saturating_sub(started));
     answer.map_err(|error| if s.deadline.remaining(ended) == 0 { Failure::Timeout } else { network(&error) })
 }
 
 /// What JavaScript said; it never quotes a body or a header.
-fn network(error: &worker::Error) -> Failure {
-    Failure::Network(error.to_string())
+fn network(error: &JsValue) -> Failure {
+    let message = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
+    Failure::Network(message.unwrap_or_else(|| "the request failed without a reason".to_owned()))
 }
 
-fn request(endpoint: &Endpoint, body: &str, effect: Effect) -> worker::Result<Request> {
-    let headers = Headers::new();
-    headers.set("content-type", "application/json")?;
-    headers.set("neon-connection-string", endpoint.connection.expose())?;
-    headers.set("neon-raw-text-output", "true")?;
-    headers.set("neon-array-mode", "true")?;
-    headers.set("neon-batch-isolation-level", "ReadCommitted")?;
-    if effect == Effect::Read {
-        headers.set("neon-batch-read-only", "true")?;
-    }
-    let mut init = RequestInit::new();
-    // A redirect would carry the connection string to wherever it points.
-    init.with_redirect(RequestRedirect::Manual);
-    init.with_method(Method::Post).with_headers(headers).with_body(Some(body.into()));
-    Request::new_with_init(&endpoint.url, &init)
-}
-
-/// The signal ends the wait for the headers and for the body alike.
-async fn post(request: Request, timeout_ms: u32) -> worker::Result<(u16, String)> {
-    let signal = AbortSignal::from(web_sys::AbortSignal::timeout_with_u32(timeout_ms));
-    let mut response = Fetch::Request(request).send_with_signal(&signal).await?;
-    let body = response.text().await?;
-    Ok((response.status_code(), body))
+/// Status and body. A body that is not UTF-8 is not Neon's: it is read as far as it goes and then does not parse.
+async fn send(endpoint: &Endpoint, body: &str, effect: Effect, timeout_ms: u32) -> Result<(u16, String), JsValue> {
+    let read_only = effect == Effect::Read;
+    let posted: Posted = post(&endpoint.url, endpoint.connection.expose(), read_only, body, timeout_ms).await?.into();
+    let bytes = posted.bytes().to_vec();
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    Ok((posted.status(), text))
 }

@@ -1,0 +1,19 @@
+// One batch to Neon in one crossing: headers, signal and both waits stay on this side. Read from WebAssembly, each chunk
+// of the answer would be a promise, a microtask and a copy of its own.
+
+const HEADERS = {
+  "content-type": "application/json",
+  "neon-raw-text-output": "true",
+  "neon-array-mode": "true",
+  "neon-batch-isolation-level": "ReadCommitted",
+};
+
+/** Posts and gives status and body. The signal ends the wait for the headers and for the body alike. */
+export async function post(url, connection, readOnly, body, timeout) {
+  const headers = { ...HEADERS, "neon-connection-string": connection };
+  if (readOnly) headers["neon-batch-read-only"] = "true";
+  // A redirect would carry the connection string to wherever it points.
+  const options = { method: "POST", redirect: "manual", headers, body, signal: AbortSignal.timeout(timeout) };
+  const response = await fetch(url, options);
+  return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+}
