@@ -12,6 +12,7 @@ import { convertV4MiniflareOptions, Miniflare, type V4WorkerOptions } from "mini
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import { LOOPBACK } from "../dev/ports.ts";
 import { childrenOf } from "./proc.ts";
+import { onlyOurs } from "./signals.ts";
 
 /** A running side. */
 export interface Cell {
@@ -125,6 +126,7 @@ async function startCell(worker: Worker, options: CellOptions): Promise<Cell> {
     } as Parameters<typeof convertV4MiniflareOptions>[0]),
   );
   const urls = await Promise.all(names.map((own) => miniflare.unsafeGetDirectURL(own)));
+  onlyOurs();
   const [pid] = childrenOf(process.pid, "workerd").filter((child) => !before.has(child));
   if (pid === undefined) throw new Error("workerd runs, but not as a child of this process");
   const inspector = options.inspected

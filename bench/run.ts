@@ -13,6 +13,7 @@ import { measure, profileAll, type Result } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { load } from "./proc.ts";
 import { table } from "./report.ts";
+import { stopOnSignals } from "./signals.ts";
 import { workloadNamed } from "./workloads.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -26,8 +27,7 @@ const stop = async () => {
   await loader.stop();
   await world.stop();
 };
-for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => void stop().then(() => process.exit(130)));
+stopOnSignals(stop);
 try {
   if (asked.profile) await profile(world, asked);
   else judge(await bench(world, asked), asked);

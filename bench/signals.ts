@@ -1,0 +1,21 @@
+/**
+ * Ends everything on Ctrl-C or SIGTERM. Miniflare brings listeners of its own that end this process at once, with
+ * Postgres and Redis left behind: they are taken off again after each start.
+ */
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+let listener = () => {};
+
+export function stopOnSignals(stop: () => Promise<void>): void {
+  listener = () => void stop().finally(() => process.exit(130));
+  onlyOurs();
+}
+
+/** To be called when somebody may have added listeners. */
+export function onlyOurs(): void {
+  for (const signal of SIGNALS) {
+    process.removeAllListeners(signal);
+    process.once(signal, listener);
+  }
+}
