@@ -60,8 +60,8 @@ export async function startServices(options: ServicesOptions): Promise<Services>
     undo.push(() => issuer.close());
     const parts = { serverUrl: postgres.url, database, neon, redis, redisEngine: engine.name, issuer, stop };
     const neonConnection = neonConnectionOf(database);
-    const secret = secretOf(postgres.url);
-    return { ...parts, neonConnection, vars: varsFor(neon, neonConnection, redis, issuer, secret) };
+    const vars = { ...varsFor(neon, neonConnection, redis, issuer), ...secretsOf(postgres.url) };
+    return { ...parts, neonConnection, vars };
   } catch (error) {
     await stop();
     throw error;
@@ -79,18 +79,14 @@ function neonConnectionOf(database: Database): string {
   return `postgres://${url.username}:${url.password}@ep-drey.local.localhost${url.pathname}`;
 }
 
-/** Follows from the superuser's password, so that invitations outlive the stack as the database does. */
-function secretOf(superuserUrl: string): string {
-  return createHmac("sha256", new URL(superuserUrl).password).update("INVITATION_SECRET").digest("hex");
+/** They follow from the superuser's password, so that invitations and replays outlive the stack as the database does. */
+function secretsOf(superuserUrl: string): Record<string, string> {
+  const { password } = new URL(superuserUrl);
+  const secret = (name: string) => [name, createHmac("sha256", password).update(name).digest("hex")];
+  return Object.fromEntries(["INVITATION_SECRET", "API_KEY_SECRET"].map(secret));
 }
 
-function varsFor(
-  neon: Neon,
-  connection: string,
-  redis: Redis,
-  issuer: Issuer,
-  invitationSecret: string,
-): Record<string, string> {
+function varsFor(neon: Neon, connection: string, redis: Redis, issuer: Issuer): Record<string, string> {
   const trusted = { issuer: issuer.url, audience: AUDIENCE, jwks_uri: issuer.jwksUri };
   return {
     ENVIRONMENT: "development",
@@ -99,7 +95,6 @@ function varsFor(
     UPSTASH_REDIS_REST_URL: redis.url,
     UPSTASH_REDIS_REST_TOKEN: redis.token,
     ISSUERS: JSON.stringify([trusted]),
-    INVITATION_SECRET: invitationSecret,
     SELF_HOSTED: "true",
   };
 }

@@ -3,6 +3,7 @@
 //! In scope: the order of the checks and what each refusal says. Out of scope: signatures ([`crate::edge::crypto`]),
 //! limits and roles (the gate, `drey_core::limit`).
 
+mod api_key;
 mod credential;
 mod gate;
 mod insurance;
@@ -10,6 +11,8 @@ mod jwks;
 mod leases;
 mod remembered;
 mod tenant;
+
+use std::rc::Rc;
 
 use drey_core::id::UserId;
 use drey_core::lease::{Admission, Denial};
@@ -23,6 +26,7 @@ use crate::request::Request;
 use crate::respond::Facts;
 use crate::routes::{Limit, Who, tickets};
 
+pub use api_key::{ApiKeys, HeldKey};
 pub use credential::Verified;
 pub use insurance::Insurance;
 pub use jwks::KeySets;
@@ -30,15 +34,17 @@ pub use leases::Leases;
 pub use remembered::Remembered;
 pub use tenant::agree as tenant_headers_agree;
 
-/// A verified person. The token itself is kept nowhere.
+/// A verified person, or an API key that acts as one. The credential itself is kept nowhere.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// Our id of the (issuer, subject).
+    /// Our id of the (issuer, subject); the creator of a key.
     pub user: UserId,
-    /// The token's name claim, shown to others in presence.
+    /// The token's name claim or the key's name, shown to others in presence.
     pub name: Option<String>,
     /// When the credential ends, in milliseconds since the epoch. No lease outlives it.
     pub expires_ms: u64,
+    /// The key that acts as the person.
+    pub key: Option<Rc<HeldKey>>,
 }
 
 /// What admission leaves for the answer: the proof, and the limits to publish.
@@ -66,8 +72,13 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
     }
     let principal = credential::verify(request).await?;
     facts.actor = Some(principal.user);
+    facts.api_key = principal.key.as_ref().map(|key| key.id);
     facts.tenant =
         request.parameters.first().filter(|_| request.route.policy.who != Who::User).map(|(_, id)| id.clone());
+    // A key belongs to one workspace: outside of it there is nothing for it, not even its creator's limits.
+    if let (Some(key), Who::Public | Who::User | Who::Org(_)) = (&principal.key, request.route.policy.who) {
+        api_key::permits(request, key)?;
+    }
     match request.route.policy.who {
         Who::Public | Who::User => by_user(request, principal, tier, cost).await,
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
@@ -94,7 +105,7 @@ pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<
     }
     let subject = Subject::anonymous(&request.context.address);
     let address = request.context.address.clone();
-    let admit = Admit { principal: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };
+    let admit = Admit { principal: None, api_key: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };
     let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(gate::TIMEOUT_MS) };
     match client.admit(&subject, &admit).await {
         Ok(Admission::Granted(grant)) => Ok(Some(grant.view)),

@@ -9,7 +9,7 @@ use drey_durable_objects::environment::ConfigError;
 use drey_store::Neon;
 use worker::Env;
 
-use crate::admission::{Insurance, KeySets, Leases, Remembered, Verified};
+use crate::admission::{ApiKeys, Insurance, KeySets, Leases, Remembered, Verified};
 use crate::cache::memory::Memory;
 use crate::config::Config;
 use crate::edge::log;
@@ -29,6 +29,8 @@ pub struct App {
     pub index: Index,
     /// Tokens verified in this isolate.
     pub verified: Verified,
+    /// API keys verified in this isolate.
+    pub api_keys: ApiKeys,
     /// The issuers' keys.
     pub keys: KeySets,
     /// Tenants that do not exist for a caller.
@@ -65,6 +67,7 @@ impl App {
             redis,
             index: Index::new().map_err(|problem| drey_durable_objects::environment::wrong("TABLE", problem))?,
             verified: Verified::default(),
+            api_keys: ApiKeys::default(),
             keys: KeySets::default(),
             remembered: Remembered::default(),
             memory: Memory::default(),

@@ -93,6 +93,9 @@ pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
     let personal = request.parameters.iter().any(|(name, value)| name == "scope_type" && value == "user");
     let class = if personal { principal.user.to_string() } else { access.role.as_str().to_owned() };
     // An organisation-wide narrowing changes lists of members without a new revision of each workspace.
+    // A key that is restricted to a project sees other lists than its creator's role does.
+    let project = principal.key.as_ref().and_then(|key| key.project);
+    let class = project.map_or_else(|| class.clone(), |project| format!("{class}.{project}"));
     let visibility = format!("{class}.{}", grant.authz_epoch);
     Some(Question {
         workspace: access.workspace,

@@ -129,10 +129,16 @@ impl<'a> Call<'a> {
         let caller = match &self.access {
             Access::Public => Caller::default(),
             Access::User(principal) => Caller { user: Some(principal.user), ..Caller::default() },
-            Access::Org(principal, org, ..) => Caller { user: Some(principal.user), org: Some(*org), workspace: None },
-            Access::Workspace(principal, access, _) => {
-                Caller { user: Some(principal.user), org: Some(access.org), workspace: Some(access.workspace) }
+            Access::Org(principal, org, ..) => {
+                Caller { user: Some(principal.user), org: Some(*org), ..Caller::default() }
             }
+            Access::Workspace(principal, access, _) => Caller {
+                user: Some(principal.user),
+                org: Some(access.org),
+                workspace: Some(access.workspace),
+                api_key: principal.key.as_ref().map(|key| key.id),
+                project: principal.key.as_ref().and_then(|key| key.project),
+            },
         };
         Ok(self.session_for(caller))
     }
@@ -146,14 +152,19 @@ impl<'a> Call<'a> {
     /// A session in an organisation that this very call creates.
     pub fn session_in_new_org(&self, org: OrgId) -> Outcome<Session<'_>> {
         let user = self.principal()?.user;
-        Ok(self.session_for(Caller { user: Some(user), org: Some(org), workspace: None }))
+        Ok(self.session_for(Caller { user: Some(user), org: Some(org), ..Caller::default() }))
     }
 
     /// A session in a workspace of the proved organisation that this very call creates.
     pub fn session_in_new_workspace(&self, workspace: WorkspaceId) -> Outcome<Session<'_>> {
         let (org, _) = self.org()?;
         let user = self.principal()?.user;
-        Ok(self.session_for(Caller { user: Some(user), org: Some(org), workspace: Some(workspace) }))
+        Ok(self.session_for(Caller {
+            user: Some(user),
+            org: Some(org),
+            workspace: Some(workspace),
+            ..Caller::default()
+        }))
     }
 
     fn session_for(&self, caller: Caller) -> Session<'_> {

@@ -1,6 +1,7 @@
 //! The environment, read once per isolate. A wrong value stops every request with a clear log line instead of failing
 //! the thousandth.
 
+use drey_core::api_key::KeyEnvironment;
 use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
 use drey_durable_objects::environment::{ConfigError, limits, neon, number, text, wrong};
@@ -26,6 +27,16 @@ impl Environment {
             Self::Development => "development",
             Self::Staging => "staging",
             Self::Production => "production",
+        }
+    }
+
+    /// What stands in the API keys made here.
+    #[must_use]
+    pub const fn of_keys(self) -> KeyEnvironment {
+        match self {
+            Self::Development => KeyEnvironment::Development,
+            Self::Staging => KeyEnvironment::Staging,
+            Self::Production => KeyEnvironment::Production,
         }
     }
 }
@@ -60,6 +71,8 @@ pub struct Config {
     pub deadline_ms: u64,
     /// `INVITATION_SECRET`: at least 32 characters; invitation tokens are derived from it and never stored.
     pub invitation_secret: Secret,
+    /// `API_KEY_SECRET`: at least 32 characters; API keys are made from it and a seed. Another one ends no key.
+    pub api_key_secret: Secret,
     /// `JWKS_TTL_MS`: how long a key set is trusted without asking again. Default 600,000.
     pub jwks_ttl_ms: u64,
     /// `JWKS_RETRY_MS`: the least time between two fetches for an unknown key id. Default 30,000.
@@ -81,7 +94,8 @@ impl Config {
             self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
-            invitation_secret: invitation_secret(&read)?,
+            invitation_secret: secret(&read, "INVITATION_SECRET")?,
+            api_key_secret: secret(&read, "API_KEY_SECRET")?,
             jwks_ttl_ms: number(env, "JWKS_TTL_MS", 600_000)?,
             jwks_retry_ms: number(env, "JWKS_RETRY_MS", 30_000)?,
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
@@ -113,10 +127,10 @@ fn redis(read: &impl Fn(&'static str) -> Option<String>) -> Option<RedisConfig> 
     Some(RedisConfig { url, token: Secret::new(token) })
 }
 
-fn invitation_secret(read: &impl Fn(&'static str) -> Option<String>) -> Result<Secret, ConfigError> {
-    let secret = read("INVITATION_SECRET").ok_or_else(|| wrong("INVITATION_SECRET", "is missing"))?;
+fn secret(read: &impl Fn(&'static str) -> Option<String>, name: &'static str) -> Result<Secret, ConfigError> {
+    let secret = read(name).ok_or_else(|| wrong(name, "is missing"))?;
     if secret.len() < 32 {
-        return Err(wrong("INVITATION_SECRET", "is shorter than 32 characters"));
+        return Err(wrong(name, "is shorter than 32 characters"));
     }
     Ok(Secret::new(secret))
 }

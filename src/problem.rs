@@ -163,7 +163,11 @@ pub fn status(code: Code) -> u16 {
         | Code::InvalidIdempotencyKey
         | Code::RevisionUnknown => 400,
         Code::Unauthenticated | Code::InvalidToken | Code::TokenExpired | Code::TokenNotYetValid => 401,
-        Code::Forbidden | Code::ClientMismatch | Code::OriginNotAllowed => 403,
+        Code::Forbidden
+        | Code::InsufficientScope
+        | Code::AddressNotAllowed
+        | Code::ClientMismatch
+        | Code::OriginNotAllowed => 403,
         Code::NotFound | Code::InvitationNotFound => 404,
         Code::MethodNotAllowed => 405,
         Code::SlugTaken
@@ -196,6 +200,10 @@ impl From<Refusal> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Refused(refusal) if refusal.code == Code::InvalidToken => {
+                let challenge = "Bearer realm=\"drey\", error=\"invalid_token\"";
+                Self::from(refusal).with_header("www-authenticate", challenge)
+            }
             StoreError::Refused(refusal) => refusal.into(),
             StoreError::Unavailable { detail, retry_after } => {
                 Self::unavailable(Code::UpstreamUnavailable, detail, retry_after)

@@ -3,7 +3,7 @@
 
 use drey_core::cache::CacheProfile;
 use drey_core::etag;
-use drey_core::id::UserId;
+use drey_core::id::{ApiKeyId, UserId};
 use drey_core::limit::LimitView;
 use drey_core::refusal::Code;
 use drey_durable_objects::environment::ConfigError;
@@ -27,6 +27,8 @@ pub struct Facts {
     pub route: Option<&'static Route>,
     /// The verified caller.
     pub actor: Option<UserId>,
+    /// The key that acts as the caller.
+    pub api_key: Option<ApiKeyId>,
     /// The tenant of the path, once the caller is known.
     pub tenant: Option<String>,
     /// The state of the limits.
@@ -215,6 +217,7 @@ fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Opt
         route = facts.route.map_or("none", |route| route.path),
         tenant = facts.tenant.as_deref().unwrap_or("none"),
         actor = facts.actor.map(|actor| actor.to_string()).unwrap_or_default(),
+        api_key = facts.api_key.map(|key| key.to_string()).unwrap_or_default(),
         status = answer.status,
         code = code.map_or("", Code::as_str),
         cause = cause.unwrap_or_default(),

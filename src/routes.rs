@@ -1,6 +1,7 @@
 //! THE TABLE: every route with its method, path, handler and policy. It is router, guard, documentation and the source
 //! of `openapi.json`; nothing about a route is decided anywhere else.
 
+mod api_keys;
 mod audit;
 mod health;
 mod invitations;
@@ -15,6 +16,7 @@ mod sync;
 pub mod tickets;
 mod workspaces;
 
+use drey_core::api_key::Scope;
 use drey_core::cache::CacheProfile::{self, Immutable, NoStore, Tenant};
 use drey_core::limit::Tier::{self, Anonymous, Relaxed, Standard, Strict};
 use drey_core::role::OrgRole::{Admin as OrgAdmin, Member, Owner};
@@ -42,6 +44,17 @@ pub enum Who {
     Workspace(WorkspaceRole),
 }
 
+/// Which API keys may call. A key acts as its creator, so [`Who`] is asked as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByKey {
+    /// None: the row takes a person, or nobody at all.
+    Never,
+    /// Keys of the whole workspace with this scope.
+    Workspace(Scope),
+    /// Keys with this scope, those restricted to a project too: SQL shows them nothing of any other.
+    Project(Scope),
+}
+
 /// What the request's body may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -65,6 +78,8 @@ pub enum Limit {
 pub struct Policy {
     /// Role or scope needed.
     pub who: Who,
+    /// The scope a key needs.
+    pub by_key: ByKey,
     /// Rate-limit tier and cost.
     pub limit: Limit,
     /// The cache profile of every successful answer.
@@ -111,38 +126,50 @@ const BODY_BYTES: u32 = 64 * 1024;
 /// The largest body of a push: 1 MiB, the limit that every body has (design §4).
 const PUSH_BYTES: u32 = 1024 * 1024;
 
+/// What the rows of a workspace take by default, by their role and whether they change something. Organisations and people
+/// are no business of a key: it belongs to one workspace.
+const fn by_key(who: Who, changes: bool) -> ByKey {
+    match who {
+        Who::Public | Who::User | Who::Org(_) => ByKey::Never,
+        Who::Workspace(Admin) => ByKey::Workspace(Scope::Admin),
+        Who::Workspace(_) if changes => ByKey::Workspace(Scope::Write),
+        Who::Workspace(_) => ByKey::Workspace(Scope::Read),
+    }
+}
+
 const fn reads(who: Who, cache: CacheProfile) -> Policy {
-    Policy { who, limit: Limit::Tier(Relaxed, 1), cache, idempotent: false, body: Body::None, ticket: false }
+    let limit = Limit::Tier(Relaxed, 1);
+    Policy { who, by_key: by_key(who, false), limit, cache, idempotent: false, body: Body::None, ticket: false }
 }
 
 const fn creates(who: Who, tier: Tier, body: &'static str) -> Policy {
-    Policy {
-        who,
-        limit: Limit::Tier(tier, 1),
-        cache: NoStore,
-        idempotent: true,
-        body: Body::Json(body, BODY_BYTES),
-        ticket: false,
-    }
+    Policy { idempotent: true, ..changes(who, tier, body) }
 }
 
 const fn changes(who: Who, tier: Tier, body: &'static str) -> Policy {
+    Policy { body: Body::Json(body, BODY_BYTES), ..deletes(who, tier) }
+}
+
+const fn deletes(who: Who, tier: Tier) -> Policy {
+    let limit = Limit::Tier(tier, 1);
+    Policy { who, by_key: by_key(who, true), limit, cache: NoStore, idempotent: false, body: Body::None, ticket: false }
+}
+
+const fn probes(limit: Limit) -> Policy {
     Policy {
-        who,
-        limit: Limit::Tier(tier, 1),
+        who: Who::Public,
+        by_key: ByKey::Never,
+        limit,
         cache: NoStore,
         idempotent: false,
-        body: Body::Json(body, BODY_BYTES),
+        body: Body::None,
         ticket: false,
     }
 }
 
-const fn deletes(who: Who, tier: Tier) -> Policy {
-    Policy { who, limit: Limit::Tier(tier, 1), cache: NoStore, idempotent: false, body: Body::None, ticket: false }
-}
-
-const fn probes(limit: Limit) -> Policy {
-    Policy { who: Who::Public, limit, cache: NoStore, idempotent: false, body: Body::None, ticket: false }
+/// The same for other keys than the row's role would suggest.
+const fn keyed(by_key: ByKey, policy: Policy) -> Policy {
+    Policy { by_key, ..policy }
 }
 
 const fn gives(status: u16, schema: &'static str) -> Gives {
@@ -199,18 +226,24 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/v1/workspaces/{ws}/members", "List the members of a workspace.", members::list => 200 "[]WorkspaceMember", reads(Who::Workspace(Viewer), Tenant)),
     route!("GET" "/v1/workspaces/{ws}/members/{user}", "Read a member of a workspace.", members::get => 200 "WorkspaceMember", reads(Who::Workspace(Viewer), Tenant)),
     route!("PUT" "/v1/workspaces/{ws}/members/{user}", "Add a member, or change a role.", members::put => 200 "WorkspaceMember", changes(Who::Workspace(Admin), Standard, "WorkspaceMemberPut")),
-    route!("DELETE" "/v1/workspaces/{ws}/members/{user}", "Remove a member, or leave.", members::remove => 204 "", deletes(Who::Workspace(Viewer), Standard)),
+    route!("DELETE" "/v1/workspaces/{ws}/members/{user}", "Remove a member, or leave.", members::remove => 204 "", keyed(ByKey::Workspace(Scope::Admin), deletes(Who::Workspace(Viewer), Standard))),
     route!("POST" "/v1/workspaces/{ws}/projects", "Create a project.", projects::create => 201 "Project", creates(Who::Workspace(Editor), Standard, "ProjectCreate")),
-    route!("GET" "/v1/workspaces/{ws}/projects", "List projects.", projects::list => 200 "[]Project", reads(Who::Workspace(Viewer), Tenant)),
-    route!("GET" "/v1/workspaces/{ws}/projects/{project}", "Read a project.", projects::get => 200 "Project", reads(Who::Workspace(Viewer), Tenant)),
-    route!("PATCH" "/v1/workspaces/{ws}/projects/{project}", "Change a project.", projects::update => 200 "Project", changes(Who::Workspace(Editor), Standard, "ProjectUpdate")),
-    route!("DELETE" "/v1/workspaces/{ws}/projects/{project}", "Delete a project and its documents.", projects::delete => 204 "", deletes(Who::Workspace(Editor), Standard)),
+    route!("GET" "/v1/workspaces/{ws}/projects", "List projects.", projects::list => 200 "[]Project", keyed(ByKey::Project(Scope::Read), reads(Who::Workspace(Viewer), Tenant))),
+    route!("GET" "/v1/workspaces/{ws}/projects/{project}", "Read a project.", projects::get => 200 "Project", keyed(ByKey::Project(Scope::Read), reads(Who::Workspace(Viewer), Tenant))),
+    route!("PATCH" "/v1/workspaces/{ws}/projects/{project}", "Change a project.", projects::update => 200 "Project", keyed(ByKey::Project(Scope::Write), changes(Who::Workspace(Editor), Standard, "ProjectUpdate"))),
+    route!("DELETE" "/v1/workspaces/{ws}/projects/{project}", "Delete a project and its documents.", projects::delete => 204 "", keyed(ByKey::Project(Scope::Write), deletes(Who::Workspace(Editor), Standard))),
     route!("GET" "/v1/workspaces/{ws}/audit", "List what changed and who did it.", audit::list => 200 "[]AuditEvent", reads(Who::Workspace(Admin), Tenant)),
 
+    // Used by the people of a workspace to let programs in. No key makes keys: what one may do never grows by itself.
+    route!("POST" "/v1/workspaces/{ws}/api-keys", "Create an API key.", api_keys::create => 201 "ApiKeyCreated", keyed(ByKey::Never, creates(Who::Workspace(Admin), Strict, "ApiKeyCreate"))),
+    route!("GET" "/v1/workspaces/{ws}/api-keys", "List API keys.", api_keys::list => 200 "[]ApiKey", keyed(ByKey::Never, reads(Who::Workspace(Admin), Tenant))),
+    route!("POST" "/v1/workspaces/{ws}/api-keys/{key}/rotate", "Replace an API key by a new one; the old one works on for a while.", api_keys::rotate => 201 "ApiKeyCreated", keyed(ByKey::Never, creates(Who::Workspace(Admin), Strict, "ApiKeyRotate"))),
+    route!("DELETE" "/v1/workspaces/{ws}/api-keys/{key}", "Revoke an API key.", api_keys::revoke => 204 "", keyed(ByKey::Never, deletes(Who::Workspace(Admin), Strict))),
+
     // Used by sync clients.
-    route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") }),
-    route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", reads(Who::Workspace(Viewer), Immutable)),
-    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) }),
-    route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat")),
-    route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", reads(Who::Workspace(Viewer), NoStore)),
+    route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", keyed(ByKey::Project(Scope::Sync), Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") })),
+    route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), Immutable))),
+    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", keyed(ByKey::Workspace(Scope::Presence), Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) })),
+    route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", keyed(ByKey::Workspace(Scope::Presence), changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat"))),
+    route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", keyed(ByKey::Workspace(Scope::Presence), reads(Who::Workspace(Viewer), NoStore))),
 ];

@@ -144,6 +144,10 @@ id!(
     InvitationId, "inv"
 );
 id!(
+    /// An API key of a workspace.
+    ApiKeyId, "key"
+);
+id!(
     /// An entry of the audit log.
     EventId, "evt"
 );

@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod lease;
 pub mod limit;
 
+pub mod api_key;
 pub mod cache;
 pub mod cursor;
 pub mod etag;

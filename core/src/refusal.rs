@@ -34,6 +34,10 @@ text_enum! {
         TokenNotYetValid = "token-not-yet-valid",
         /// The caller may see the thing, but not do this.
         Forbidden = "forbidden",
+        /// The API key lacks a scope, or is restricted to a project.
+        InsufficientScope = "insufficient-scope",
+        /// The API key may not be used from this address.
+        AddressNotAllowed = "address-not-allowed",
         /// The client id belongs to another user.
         ClientMismatch = "client-mismatch",
         /// There is no such thing for this caller.
@@ -113,6 +117,8 @@ impl Code {
             Self::TokenExpired => "The token has expired",
             Self::TokenNotYetValid => "The token is not valid yet",
             Self::Forbidden => "The role does not allow this",
+            Self::InsufficientScope => "The API key does not reach this",
+            Self::AddressNotAllowed => "The address is not allowed",
             Self::ClientMismatch => "The client belongs to another user",
             Self::NotFound => "Not found",
             Self::InvitationNotFound => "The invitation was not found",

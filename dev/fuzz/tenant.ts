@@ -18,9 +18,10 @@ export async function tenant(api: string, token: string): Promise<string> {
   const ws = await make(`/v1/orgs/${org}/workspaces`, { name: "Fuzz" });
   const project = await make(`/v1/workspaces/${ws}/projects`, { name: "Fuzz" });
   const invitation = await make(`/v1/orgs/${org}/invitations`, { email: "guest@drey.test", role: "member" });
+  const key = await make(`/v1/workspaces/${ws}/api-keys`, { name: "Fuzz", scopes: ["read"] });
   const me = await fetch(`${api}/v1/me`, { headers: { authorization: `Bearer ${token}` } });
   const user = ((await me.json()) as { id: string }).id;
-  return settings({ org, ws, project, invitation, user });
+  return settings({ org, ws, project, invitation, key, user });
 }
 
 /** schemathesis' configuration: the ids for every operation but those that would delete them for the rest. */
@@ -47,6 +48,7 @@ const DELETES = [
   "DELETE /v1/orgs/{org}",
   "DELETE /v1/orgs/{org}/invitations/{invitation}",
   "DELETE /v1/workspaces/{ws}",
+  "DELETE /v1/workspaces/{ws}/api-keys/{key}",
   "DELETE /v1/workspaces/{ws}/members/{user}",
   "DELETE /v1/workspaces/{ws}/projects/{project}",
 ];
@@ -58,6 +60,7 @@ function strangers(operation: string): string {
     ws: "ws",
     project: "prj",
     invitation: "inv",
+    key: "key",
     user: "user",
   };
   const last = /\{(\w+)\}$/.exec(operation)?.[1] ?? "";

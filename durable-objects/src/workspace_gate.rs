@@ -12,7 +12,7 @@ mod tenant;
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use drey_core::id::{OrgId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::{Charge, Clock, LimitView, Limits, Tier, Wish};
 use drey_core::role::{Plan, Region};
@@ -87,6 +87,9 @@ pub fn address_key(address: &str) -> String {
 pub struct Admit {
     /// The verified caller; none at an anonymous gate.
     pub principal: Option<UserId>,
+    /// The API key that acts as the caller: then the limits are the key's own.
+    #[serde(default)]
+    pub api_key: Option<ApiKeyId>,
     /// The client's address as the platform sets it.
     pub address: String,
     /// The tier of the route.
@@ -231,7 +234,9 @@ impl WorkspaceGate {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
         let Some(limits) = self.limits else { return Ok(Admission::Unavailable) };
         let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
-        let payer = Payer { subject, principal: admit.principal, address: address_key(&admit.address) };
+        let principal =
+            admit.api_key.map(|key| key.to_string()).or_else(|| admit.principal.map(|user| user.to_string()));
+        let payer = Payer { subject, principal, address: address_key(&admit.address) };
         // The strict tier asks for every call: its bound has no slack.
         let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous);
         let wish = if leased { Wish { wanted: admit.wanted, held: admit.held } } else { Wish::default() };

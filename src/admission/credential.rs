@@ -1,9 +1,10 @@
-//! From `Authorization: Bearer` to a principal: verified once per isolate, remembered by the digest of the whole token.
+//! From `Authorization: Bearer` (or `x-api-key`) to a principal: verified once per isolate, remembered by the digest of the whole token.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
+use drey_core::api_key::is_api_key;
 use drey_core::jwt::{LEEWAY_S, MAX_TOKEN, TokenError, Unverified, check};
 use drey_core::limit::Tier;
 use drey_core::refusal::Code;
@@ -12,7 +13,7 @@ use lru::LruCache;
 use sha2::{Digest, Sha256};
 
 use super::jwks::{KeyName, KeySets};
-use super::{Principal, anonymous};
+use super::{Principal, anonymous, api_key};
 use crate::edge::boundary::Header;
 use crate::edge::{clock, crypto, random};
 use crate::problem::{Outcome, Problem};
@@ -57,10 +58,26 @@ impl Verified {
     }
 }
 
-/// Verifies the caller's credential. Everything before the signature is cheap; everything after the first success of a
-/// token is one look-up.
+/// Verifies the caller's credential. Neither kind is ever read from the query.
 pub(super) async fn verify(request: &Request<'_>) -> Outcome<Principal> {
-    let token = bearer(request)?;
+    match (request.head.header(Header::ApiKey), request.head.header(Header::Authorization)) {
+        (Some(_), Some(_)) => Err(two_credentials()),
+        (Some(key), None) => api_key::verify(request, short(key)?).await,
+        (None, Some(header)) => {
+            let credential = bearer(header)?;
+            if is_api_key(credential) {
+                api_key::verify(request, credential).await
+            } else {
+                token(request, credential).await
+            }
+        }
+        (None, None) => Err(no_credential()),
+    }
+}
+
+/// Verifies a JSON Web Token. Everything before the signature is cheap; everything after the first success of a token is
+/// one look-up.
+async fn token(request: &Request<'_>, token: &str) -> Outcome<Principal> {
     let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     let now_ms = clock::now_ms();
     let holds = |issuer: &str, kid: &str| request.app.keys.holds(issuer, kid);
@@ -77,18 +94,18 @@ pub(super) async fn verify(request: &Request<'_>) -> Outcome<Principal> {
     Ok(principal)
 }
 
-fn bearer<'a>(request: &'a Request<'_>) -> Outcome<&'a str> {
-    let header = request.head.header(Header::Authorization).ok_or_else(no_credential)?;
+fn bearer(header: &str) -> Outcome<&str> {
     let (scheme, token) = header.split_once(' ').ok_or_else(no_credential)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(no_credential());
     }
-    let token = token.trim();
-    // Above this even hashing would be work done for a stranger.
-    if token.len() > MAX_TOKEN {
-        return Err(refused(TokenError::TooLarge));
-    }
-    Ok(token)
+    short(token)
+}
+
+/// Above this even hashing would be work done for a stranger.
+fn short(credential: &str) -> Outcome<&str> {
+    let credential = credential.trim();
+    if credential.len() > MAX_TOKEN { Err(refused(TokenError::TooLarge)) } else { Ok(credential) }
 }
 
 async fn prove(request: &Request<'_>, token: &str, now_ms: u64) -> Outcome<Entry> {
@@ -108,7 +125,7 @@ async fn prove(request: &Request<'_>, token: &str, now_ms: u64) -> Outcome<Entry
     }
     let user = seen(request, &unverified).await?;
     let expires_ms = u64::try_from(claims.exp).unwrap_or_default().saturating_mul(1000);
-    let principal = Principal { user, name: claims.name.clone(), expires_ms };
+    let principal = Principal { user, name: claims.name.clone(), expires_ms, key: None };
     Ok(Entry { principal, issuer: Rc::from(issuer.issuer.as_str()), kid: unverified.key_id().to_owned() })
 }
 
@@ -123,8 +140,14 @@ async fn seen(request: &Request<'_>, token: &Unverified) -> Outcome<drey_core::i
 }
 
 fn no_credential() -> Problem {
-    Problem::new(Code::Unauthenticated, "Send `Authorization: Bearer <token>` with a token of a configured issuer.")
-        .with_header("www-authenticate", "Bearer realm=\"drey\"")
+    let detail = "Send `Authorization: Bearer <token>` with a token of a configured issuer or an API key.";
+    Problem::new(Code::Unauthenticated, detail).with_header("www-authenticate", "Bearer realm=\"drey\"")
+}
+
+/// Which of two was meant is not ours to guess: one of them may be somebody else's.
+fn two_credentials() -> Problem {
+    let detail = "Send one credential: `Authorization` or `x-api-key`, not both.";
+    Problem::new(Code::Unauthenticated, detail).with_header("www-authenticate", "Bearer realm=\"drey\"")
 }
 
 /// RFC 6750 §3.1: the challenge names the error, so that a client knows whether a new token would help.

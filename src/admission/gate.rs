@@ -28,7 +28,7 @@ pub(super) async fn admit(
     tier: Tier,
     cost: u32,
 ) -> Outcome<(Rc<Grant>, LimitView)> {
-    let key = Key { subject, user: principal.user };
+    let key = Key { subject, user: principal.user, program: principal.key.as_ref().map(|key| key.id) };
     let least_revision = request.least_revision()?;
     let need = Need { tier, cost, least_revision, expires_ms: principal.expires_ms };
     let leases = &request.app.leases;
@@ -60,6 +60,7 @@ async fn ask(
 ) -> Outcome<(Rc<Grant>, LimitView)> {
     let admit = Admit {
         principal: Some(key.user),
+        api_key: key.program,
         address: request.context.address.clone(),
         tier: need.tier,
         cost: need.cost,
@@ -118,8 +119,16 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
         let sent_ms = clock::now_ms();
         let Wish { wanted, held } = app.leases.wish(key, need.tier, sent_ms);
         let least_revision = need.least_revision;
-        let admit =
-            Admit { principal: Some(key.user), address, tier: need.tier, cost: 0, wanted, held, least_revision };
+        let admit = Admit {
+            principal: Some(key.user),
+            api_key: key.program,
+            address,
+            tier: need.tier,
+            cost: 0,
+            wanted,
+            held,
+            least_revision,
+        };
         let client = GateClient { env: &env, timeout_ms: TIMEOUT_MS };
         match client.admit(&key.subject, &admit).await {
             Ok(Admission::Granted(grant)) => {

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
-use drey_core::id::UserId;
+use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant};
 use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, LimitView, Limits, Tier, charge};
 use drey_core::role::{Plan, Region};
@@ -23,10 +23,13 @@ const MOST_INSURED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// The share of a tier that one isolate gives away by itself: ten isolates together give what the gate would have.
 const SHARE: u64 = 10;
 
+/// Whose bucket: a person's, or of a key that acts as one.
+type Insured = (UserId, Option<ApiKeyId>, Tier);
+
 /// The local buckets of an isolate.
 #[derive(Debug)]
 pub struct Insurance {
-    buckets: RefCell<LruCache<(UserId, Tier), Bucket>>,
+    buckets: RefCell<LruCache<Insured, Bucket>>,
 }
 
 impl Default for Insurance {
@@ -51,19 +54,19 @@ impl Insurance {
         // Charged first: a caller over his share does not get to ask Postgres.
         let whole = request.app.config.limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
         let spec = BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole };
-        let view = self.charge(spec, user, admit.cost)?;
+        let view = self.charge(spec, user, admit.api_key, admit.cost)?;
         let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
         Ok((Rc::new(grant), view))
     }
 
     /// Charges a caller for naming a tenant that is not his: no gate of a stranger may keep his account.
     pub fn charge_stranger(&self, limits: &Limits, user: UserId) -> Outcome<()> {
-        self.charge(limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free), user, 1).map(|_| ())
+        self.charge(limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free), user, None, 1).map(|_| ())
     }
 
-    fn charge(&self, spec: BucketSpec, user: UserId, cost: u32) -> Outcome<LimitView> {
+    fn charge(&self, spec: BucketSpec, user: UserId, api_key: Option<ApiKeyId>, cost: u32) -> Outcome<LimitView> {
         let mut buckets = self.buckets.borrow_mut();
-        let bucket = buckets.get_or_insert_mut((user, spec.tier), || Bucket::fresh(spec));
+        let bucket = buckets.get_or_insert_mut((user, api_key, spec.tier), || Bucket::fresh(spec));
         match charge(std::slice::from_mut(bucket), clock::now_ms(), cost) {
             Some(Charge::Allowed { view }) => Ok(view),
             Some(Charge::Denied { retry_after_ms, policies, view }) => {

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
-use drey_core::id::UserId;
+use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant, Purse, Spend};
 use drey_core::limit::{LimitView, Tier, Wish};
 use drey_durable_objects::workspace_gate::{News, Subject};
@@ -23,11 +23,12 @@ const MOST_TOLD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 /// How long others wait for the one who asks before they ask themselves.
 pub(super) const PATIENCE_MS: u64 = 50;
 
-/// A caller in a tenant.
+/// A caller in a tenant. A key is a caller of its own: what it spends is not its creator's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) subject: Subject,
     pub(super) user: UserId,
+    pub(super) program: Option<ApiKeyId>,
 }
 
 /// What one request needs.

@@ -1,12 +1,15 @@
 //! Roles in an organisation or a workspace, by the gate's word.
 
+use std::rc::Rc;
+
 use drey_core::id::{OrgId, WorkspaceId};
-use drey_core::limit::Tier;
+use drey_core::lease::Grant;
+use drey_core::limit::{LimitView, Tier};
 use drey_core::refusal::Code;
 use drey_core::role::{OrgRole, WorkspaceRole};
 use drey_durable_objects::workspace_gate::Subject;
 
-use super::{Admitted, Principal, gate, too_little};
+use super::{Admitted, Principal, api_key, gate, too_little};
 use crate::call::{Access, WorkspaceAccess};
 use crate::edge::boundary::{Head, Header};
 use crate::edge::clock;
@@ -53,7 +56,7 @@ pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Ti
     Ok(Admitted { access: Access::Org(principal, org, role, grant), limits: Some(view) })
 }
 
-/// Admits a caller to the workspace of the path.
+/// Admits a caller to the workspace of the path: a person by his role there, a key within its scopes by its creator's.
 pub(super) async fn by_workspace(
     request: &Request<'_>,
     principal: Principal,
@@ -61,9 +64,13 @@ pub(super) async fn by_workspace(
     cost: u32,
 ) -> Outcome<Admitted> {
     let workspace = request.parameter("ws", WorkspaceId::parse)?;
-    refused_lately(request, &principal, workspace.uuid())?;
-    let asked = gate::admit(request, Subject::Workspace(workspace), &principal, tier, cost).await;
-    let (grant, view) = asked.map_err(|problem| remember(request, &principal, workspace.uuid(), problem))?;
+    own_workspace(request, &principal, workspace)?;
+    let (grant, view) = enter(request, &principal, workspace, tier, cost).await?;
+    let principal = api_key::at_epoch(request, principal, &grant).await?;
+    if let Some(key) = &principal.key {
+        api_key::permits(request, key)?;
+        api_key::note_use(request, principal.user, key);
+    }
     let (Some(role), Some(org)) = (WorkspaceRole::parse(&grant.role), grant.org) else {
         return Err(Problem::not_found());
     };
@@ -75,6 +82,34 @@ pub(super) async fn by_workspace(
     }
     let access = WorkspaceAccess { workspace, org, role };
     Ok(Admitted { access: Access::Workspace(principal, access, grant), limits: Some(view) })
+}
+
+/// To a key every other workspace is a stranger's, also one that its creator may enter.
+fn own_workspace(request: &Request<'_>, principal: &Principal, workspace: WorkspaceId) -> Outcome<()> {
+    if principal.key.as_ref().is_none_or(|key| key.workspace == workspace) {
+        return Ok(());
+    }
+    request.app.insurance.charge_stranger(&request.app.config.limits, principal.user)?;
+    Err(Problem::not_found())
+}
+
+/// One pass through the gate. A key whose creator may not enter is no key any more.
+async fn enter(
+    request: &Request<'_>,
+    principal: &Principal,
+    workspace: WorkspaceId,
+    tier: Tier,
+    cost: u32,
+) -> Outcome<(Rc<Grant>, LimitView)> {
+    let entered = async {
+        refused_lately(request, principal, workspace.uuid())?;
+        let asked = gate::admit(request, Subject::Workspace(workspace), principal, tier, cost).await;
+        asked.map_err(|problem| remember(request, principal, workspace.uuid(), problem))
+    };
+    entered.await.map_err(|problem| {
+        let ended = principal.key.is_some() && problem.refusal.code == Code::NotFound;
+        if ended { api_key::unknown() } else { problem }
+    })
 }
 
 /// A refusal that is still true. A caller who brings a revision has seen more than this isolate may remember.

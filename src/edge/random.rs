@@ -1,6 +1,6 @@
 //! Randomness: the runtime's generator, for ids, trace spans and jitter.
 
-use drey_core::id::{InvitationId, OrgId, ProjectId, RequestId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, InvitationId, OrgId, ProjectId, RequestId, UserId, WorkspaceId};
 
 use super::clock;
 
@@ -26,6 +26,7 @@ macro_rules! mint {
 }
 
 mint! {
+    api_key_id => ApiKeyId,
     invitation_id => InvitationId,
     org_id => OrgId,
     project_id => ProjectId,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::problem::{self, Outcome};
-use crate::routes::{Body, Limit, Route, TABLE, Who, schema};
+use crate::routes::{Body, ByKey, Limit, Route, TABLE, Who, schema};
 use drey_core::refusal::Code;
 
 /// Describe this API.
@@ -35,7 +35,10 @@ pub(super) fn describe() -> Value {
         "servers": [{ "url": "/" }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT, or an API key" },
+                "api_key": { "type": "apiKey", "in": "header", "name": "x-api-key" }
+            },
             "schemas": schema::all(),
             "headers": schema::headers(),
         }
@@ -48,7 +51,7 @@ fn operation(route: &Route) -> Value {
         "summary": route.summary,
         "parameters": parameters(route),
         "responses": responses(route),
-        "security": if route.policy.who == Who::Public { json!([]) } else { json!([{ "bearer": [] }]) },
+        "security": security(route),
         "x-policy": policy(route),
     });
     if let (Body::Json(name, limit), Some(members)) = (route.policy.body, operation.as_object_mut()) {
@@ -67,6 +70,15 @@ fn operation_id(route: &Route) -> String {
     std::iter::once(route.method.to_ascii_lowercase().as_str()).chain(words).collect::<Vec<_>>().join("_")
 }
 
+/// Either is enough.
+fn security(route: &Route) -> Value {
+    match (route.policy.who, route.policy.by_key) {
+        (Who::Public, _) => json!([]),
+        (_, ByKey::Never) => json!([{ "bearer": [] }]),
+        (_, ByKey::Workspace(_) | ByKey::Project(_)) => json!([{ "bearer": [] }, { "api_key": [] }]),
+    }
+}
+
 fn policy(route: &Route) -> Value {
     let who = match route.policy.who {
         Who::Public => "public".to_owned(),
@@ -78,7 +90,12 @@ fn policy(route: &Route) -> Value {
         Limit::Free => json!(null),
         Limit::Tier(tier, cost) => json!({ "tier": tier, "cost": cost }),
     };
-    json!({ "who": who, "limit": limit, "idempotent": route.policy.idempotent, "ticket": route.policy.ticket })
+    let key = match route.policy.by_key {
+        ByKey::Never => json!(null),
+        ByKey::Workspace(scope) => json!({ "scope": scope, "of_a_project": false }),
+        ByKey::Project(scope) => json!({ "scope": scope, "of_a_project": true }),
+    };
+    json!({ "who": who, "key": key, "limit": limit, "idempotent": route.policy.idempotent, "ticket": route.policy.ticket })
 }
 
 fn parameters(route: &Route) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! The shapes of bodies, parameters and headers for `openapi.json`. The tests hold every answer against them.
 
+mod api_keys;
 mod presence;
 mod sync;
 
@@ -11,7 +12,8 @@ pub use presence::client_parameter;
 #[must_use]
 pub fn all() -> Value {
     let mut schemas = Map::new();
-    for (name, schema) in answers().into_iter().chain(bodies()).chain(sync::shapes()).chain(presence::shapes()) {
+    let parts = [answers(), bodies(), sync::shapes(), presence::shapes(), api_keys::shapes()];
+    for (name, schema) in parts.into_iter().flatten() {
         schemas.insert(name.to_owned(), schema);
     }
     Value::Object(schemas)
@@ -257,6 +259,7 @@ pub fn path_parameter(name: &str) -> Value {
         "user" => id("user"),
         "project" => id("prj"),
         "invitation" => id("inv"),
+        "key" => id("key"),
         "scope_type" => one_of(&["user", "workspace", "project", "collection", "environment"]),
         _ => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }),
     };

@@ -2,7 +2,7 @@
 //!
 //! In scope: reading it. Out of scope: writing it, which every write function does itself.
 
-use drey_core::id::{EventId, InvitationId, OrgId, ProjectId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, EventId, InvitationId, OrgId, ProjectId, UserId, WorkspaceId};
 use drey_core::role::WorkspaceRole;
 use drey_core::time::Timestamp;
 use serde::Serialize;
@@ -18,7 +18,7 @@ use crate::statement::{Statement, uuid};
 /// What an event was done to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// `org`, `user`, `invitation`, `workspace` or `project`.
+    /// `org`, `user`, `invitation`, `workspace`, `project` or `api_key`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Its `TypeID`.
@@ -72,6 +72,7 @@ fn target_id(kind: &str, id: Uuid) -> String {
         "user" => UserId::from_uuid(id).to_string(),
         "invitation" => InvitationId::from_uuid(id).to_string(),
         "workspace" => WorkspaceId::from_uuid(id).to_string(),
+        "api_key" => ApiKeyId::from_uuid(id).to_string(),
         "project" => ProjectId::from_uuid(id).to_string(),
         _ => id.to_string(),
     }

@@ -42,7 +42,7 @@ pub async fn workspace(
     workspace: WorkspaceId,
     user: UserId,
 ) -> Result<Option<GateState<WorkspaceRole>>> {
-    let session = s.with_caller(Caller { user: Some(user), org: None, workspace: Some(workspace) });
+    let session = s.with_caller(Caller { user: Some(user), workspace: Some(workspace), ..Caller::default() });
     load(&session, WORKSPACE.with([uuid(workspace.uuid())]), WorkspaceRole::parse).await
 }
 
@@ -54,7 +54,7 @@ pub(crate) const ORG: Statement = Statement {
 
 /// The organisation as its gate sees it; `None` if there is none.
 pub async fn org(s: &Session<'_>, org: OrgId, user: UserId) -> Result<Option<GateState<OrgRole>>> {
-    let session = s.with_caller(Caller { user: Some(user), org: Some(org), workspace: None });
+    let session = s.with_caller(Caller { user: Some(user), org: Some(org), ..Caller::default() });
     load(&session, ORG.with([uuid(org.uuid())]), OrgRole::parse).await
 }
 

@@ -26,6 +26,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261120001100",
     "20261120001200",
     "20261120001300",
+    "20261120001400",
 ];
 
 /// The indexes without which a request would read a table from end to end.
@@ -40,6 +41,8 @@ pub const INDEXES: &[&str] = &[
     "project_list_idx",
     "invitation_digest_idx",
     "audit_event_list_idx",
+    "api_key_digest_idx",
+    "api_key_list_idx",
 ];
 
 /// What is missing.

@@ -15,6 +15,7 @@ pub mod read;
 pub mod statement;
 pub mod write;
 
+pub mod api_key;
 pub mod audit_event;
 pub mod gate;
 pub mod health;

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use drey_core::id::{OrgId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, OrgId, ProjectId, UserId, WorkspaceId};
 
 use crate::neon::{Consistency, Neon};
 
@@ -17,6 +17,10 @@ pub struct Caller {
     pub org: Option<OrgId>,
     /// The workspace of the path.
     pub workspace: Option<WorkspaceId>,
+    /// The API key that acts as the user; every write asks whether it still holds.
+    pub api_key: Option<ApiKeyId>,
+    /// The only project the key sees.
+    pub project: Option<ProjectId>,
 }
 
 /// When the request's time is over. One for all its work.

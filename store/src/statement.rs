@@ -79,6 +79,12 @@ pub(crate) fn bytes<'a>(value: &[u8]) -> Param<'a> {
 /// Every statement of this crate.
 pub const STATEMENTS: &[&Statement] = &[
     &crate::neon::wire::SETTINGS,
+    &crate::api_key::CREATE,
+    &crate::api_key::LIST,
+    &crate::api_key::ROTATE,
+    &crate::api_key::REVOKE,
+    &crate::api_key::FIND,
+    &crate::api_key::USED,
     &crate::audit_event::LIST,
     &crate::gate::WORKSPACE,
     &crate::gate::ORG,

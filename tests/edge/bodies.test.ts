@@ -50,7 +50,7 @@ test.each(["null", "[]", '["Acme"]', '["Acme",null]', '"text"', "7", "{}", '{"na
 
 test("every route that reads a body refuses what is no JSON object, another type, and too much", async () => {
   const place = await home();
-  const ids = { org: place.org_id, ws: place.id, user: place.owner.id, project: (await project(place)).id };
+  const ids = { org: place.org_id, ws: place.id, user: place.owner.id, project: (await project(place)).id, key: nowhere("key") };
   const reading = rows(await spec()).filter((row) => row.operation.requestBody);
   expect(reading.length).toBeGreaterThanOrEqual(11);
   const wrong: unknown[] = [];
@@ -81,6 +81,8 @@ test("an unknown field is named, on every route that reads a body", async () => 
     ["PATCH", `/v1/workspaces/${place.id}`, { name: "x" }],
     ["PUT", `/v1/workspaces/${place.id}/members/${place.owner.id}`, { role: "admin" }],
     ["POST", `/v1/workspaces/${place.id}/projects`, { name: "x" }],
+    ["POST", `/v1/workspaces/${place.id}/api-keys`, { name: "x", scopes: ["read"] }],
+    ["POST", `/v1/workspaces/${place.id}/api-keys/${nowhere("key")}/rotate`, { overlap_seconds: 0 }],
     ["POST", `/v1/workspaces/${place.id}/sync/push`, { client_id: "c", mutations: [] }],
   ];
   for (const [method, path, body] of attempts) {

@@ -21,6 +21,7 @@ test("every create answers a repeated key with its first answer and a new reques
     [`/v1/orgs/${place.org_id}/workspaces`, { name: "Again" }],
     [`/v1/orgs/${place.org_id}/invitations`, { email: "a@example.test", role: "member" }],
     [`/v1/workspaces/${place.id}/projects`, { name: "Again" }],
+    [`/v1/workspaces/${place.id}/api-keys`, { name: "Again", scopes: ["read"] }],
   ];
   for (const [path, body] of creates) {
     const headers = { "idempotency-key": randomUUID() };

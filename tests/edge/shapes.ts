@@ -70,6 +70,26 @@ export interface Invitation {
   token?: string;
 }
 
+export type Scope = "read" | "write" | "sync" | "presence" | "admin";
+
+export interface ApiKey {
+  id: string;
+  workspace_id: string;
+  name: string;
+  scopes: Scope[];
+  project_id: string | null;
+  allowed_addresses: string[];
+  created_by: string;
+  expires_at: string | null;
+  last_used_at: string | null;
+  created_at: string;
+}
+
+/** The answer of a create or a rotation: the only place where the key itself stands. */
+export interface NewApiKey extends ApiKey {
+  key: string;
+}
+
 export interface Workspace {
   id: string;
   org_id: string;

@@ -10,6 +10,7 @@ export interface Operation {
   security?: unknown[];
   parameters?: { name: string; in: string }[];
   requestBody?: unknown;
+  "x-policy"?: { key: { scope: string; of_a_project: boolean } | null };
   responses: Record<string, unknown>;
   "x-policy"?: { idempotent: boolean };
 }

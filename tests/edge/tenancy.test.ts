@@ -14,6 +14,7 @@ import {
   unique,
   workspace,
 } from "./actors.ts";
+import { apiKey } from "./keys.ts";
 import { catchUp, device, mutation, push, readScope, workspaceScope } from "./pushes.ts";
 import type { Page, Project } from "./shapes.ts";
 import { fill, isGuarded, type Row, rows, type Spec, spec } from "./spec.ts";
@@ -30,6 +31,7 @@ const CLOSED_TO_THE_LEAST = [
   "GET /v1/orgs/{org}/invitations",
   "GET /v1/orgs/{org}/invitations/{invitation}",
   "GET /v1/workspaces/{ws}/audit",
+  "GET /v1/workspaces/{ws}/api-keys",
 ];
 
 interface Tenant {
@@ -57,7 +59,7 @@ test("every route under a tenant is 404 to another tenant, with any of his ids",
 
 test("an id of another tenant is 404 under one's own tenant", async () => {
   const foreign = await tenant();
-  const inner = tenantRows().filter((row) => /\{(user|invitation|project|scope_id)\}/.test(row.path));
+  const inner = tenantRows().filter((row) => /\{(user|invitation|project|key|scope_id)\}/.test(row.path));
   const wrong = await misbehaving(inner, async (row) => {
     const { org, ws, ...things } = foreign.ids;
     const ids = { ...victim.ids, org: String(org), ws: String(ws) };
@@ -202,6 +204,8 @@ function bodyOf(row: Row): unknown {
   if (row.path.endsWith("/sync/push")) return { client_id: "client", mutations: [] };
   if (row.path.endsWith("/accept")) return { token: "x".repeat(43) };
   if (row.path.endsWith("/plan")) return { plan: "team" };
+  if (row.path.endsWith("/api-keys")) return { name: "Intruder", scopes: ["read"] };
+  if (row.path.endsWith("/rotate")) return { overlap_seconds: 0 };
   if (row.path.endsWith("/invitations")) return { email: "a@example.test", role: "member" };
   if (row.path.includes("/members/")) return { role: row.path.includes("/orgs/") ? "member" : "viewer" };
   return { name: "Intruder" };
@@ -218,6 +222,7 @@ async function tenant(): Promise<Tenant> {
     user: viewer.id,
     project: made.id,
     invitation: invitation.id,
+    key: (await apiKey(place)).id,
     scope_type: "workspace",
     scope_id: place.id,
   };

@@ -20,6 +20,7 @@ import {
   unique,
   user,
 } from "./actors.ts";
+import { apiKey, keysPath } from "./keys.ts";
 import { neonFault } from "./neighbours.ts";
 import type { Page } from "./shapes.ts";
 import { rows, spec } from "./spec.ts";
@@ -56,6 +57,13 @@ const CREATES: Record<string, (place: OwnedWorkspace) => Promise<Write>> = {
     listed(owner, `/v1/orgs/${org_id}/invitations`, { email: "once@example.test", role: "member" }),
   "POST /v1/workspaces/{ws}/projects": async ({ owner, id }) =>
     listed(owner, `/v1/workspaces/${id}/projects`, { name: "Once", slug: unique("once") }),
+  "POST /v1/workspaces/{ws}/api-keys": async ({ owner, id }) =>
+    listed(owner, `/v1/workspaces/${id}/api-keys`, { name: "Once", scopes: ["read"] }),
+  "POST /v1/workspaces/{ws}/api-keys/{key}/rotate": async (place) => {
+    const { id } = await apiKey(place);
+    const { count } = listed(place.owner, keysPath(place), {});
+    return { caller: place.owner, path: `${keysPath(place, id)}/rotate`, body: { overlap_seconds: 60 }, count };
+  },
   "POST /v1/invitations/accept": async ({ owner, org_id }) => {
     const { token } = await invite({ id: org_id, owner }, {});
     const guest = await user(owner.api);
@@ -96,6 +104,7 @@ const DELETES: Record<string, (place: OwnedWorkspace) => Promise<string>> = {
   "DELETE /v1/orgs/{org}/invitations/{invitation}": async ({ org_id, owner }) =>
     `/v1/orgs/${org_id}/invitations/${(await invite({ id: org_id, owner }, {})).id}`,
   "DELETE /v1/workspaces/{ws}": async ({ id }) => `/v1/workspaces/${id}`,
+  "DELETE /v1/workspaces/{ws}/api-keys/{key}": async (place) => keysPath(place, (await apiKey(place)).id),
   "DELETE /v1/workspaces/{ws}/members/{user}": async (place) =>
     `/v1/workspaces/${place.id}/members/${(await member(place, "viewer")).id}`,
   "DELETE /v1/workspaces/{ws}/projects/{project}": async (place) =>

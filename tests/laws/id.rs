@@ -1,6 +1,6 @@
 //! An id has one text, and a text names at most one id of one kind.
 
-use drey_core::id::{EventId, InvitationId, OrgId, ProjectId, RequestId, SessionId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, EventId, InvitationId, OrgId, ProjectId, RequestId, SessionId, UserId, WorkspaceId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -28,6 +28,10 @@ macro_rules! for_each_kind {
             $body
         }
         {
+            type $kind = ApiKeyId;
+            $body
+        }
+        {
             type $kind = EventId;
             $body
         }
@@ -46,7 +50,7 @@ macro_rules! for_each_kind {
 fn prefixes_are_fixed() {
     let mut prefixes = Vec::new();
     for_each_kind!(Kind => { prefixes.push(Kind::PREFIX) });
-    assert_eq!(prefixes, ["user", "org", "ws", "prj", "inv", "evt", "ses", "req"]);
+    assert_eq!(prefixes, ["user", "org", "ws", "prj", "inv", "key", "evt", "ses", "req"]);
 }
 
 proptest! {

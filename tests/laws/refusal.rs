@@ -20,6 +20,8 @@ fn codes_are_stable() {
         "token-expired",
         "token-not-yet-valid",
         "forbidden",
+        "insufficient-scope",
+        "address-not-allowed",
         "client-mismatch",
         "not-found",
         "invitation-not-found",

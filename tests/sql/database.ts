@@ -11,6 +11,9 @@ export interface Caller {
   user?: string;
   org?: string;
   workspace?: string;
+  /** The API key that acts as the user, and the project it is restricted to. */
+  key?: string;
+  project?: string;
 }
 
 export type Row = Record<string, string | null>;
@@ -31,8 +34,16 @@ export class Database {
       await client.query("begin");
       await client.query(
         "select set_config('app.user_id', $1, true), set_config('app.org_id', $2, true), " +
-          "set_config('app.workspace_id', $3, true), set_config('timezone', 'UTC', true)",
-        [caller.user ?? "", caller.org ?? "", caller.workspace ?? ""],
+          "set_config('app.workspace_id', $3, true), set_config('timezone', 'UTC', true), " +
+          "set_config('app.key_id', $4, true), set_config('app.project_id', $5, true)",
+        // A tenant of the tests names a project of his own, which restricts nobody but a key.
+        [
+          caller.user ?? "",
+          caller.org ?? "",
+          caller.workspace ?? "",
+          caller.key ?? "",
+          (caller.key && caller.project) ?? "",
+        ],
       );
       const { rows } = await client.query(sql, params);
       await client.query("commit");

@@ -19,6 +19,8 @@ test("a TypeID is read as what it was written from, and nothing else is read", a
   for (let n = 0; n < 50; n += 1) {
     const id = uuid();
     expect(await decoded("ws", typeId("ws", id))).toBe(id);
+    const [written] = await owner.bare("select typeid_text('ws', $1::uuid) as text", [id]);
+    expect(written?.text).toBe(typeId("ws", id));
   }
   const good = typeId("prj", uuid());
   for (const wrong of [

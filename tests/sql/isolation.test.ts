@@ -86,7 +86,7 @@ test("only the look-ups without a tenant are SECURITY DEFINER, with a pinned pat
   );
   const path = "search_path=pg_catalog, public, pg_temp";
   expect(definers).toEqual(
-    ["invitation_accept", "user_seen"].map((proname) => ({
+    ["api_key_find", "invitation_accept", "user_seen"].map((proname) => ({
       proname,
       owner: "drey_definer",
       path,

@@ -19,7 +19,7 @@ function parameters(name: string): string[] {
   const { user, org, workspace, project } = tenant;
   const page = ["51", "2026-11-20 00:00:00+00", uuid()];
   const known: Record<string, string[]> = {
-    settings: [user, org, workspace, "1000"],
+    settings: [user, org, workspace, "1000", "", ""],
     "gate.workspace": [workspace],
     "gate.org": [org],
     "org.list": page,

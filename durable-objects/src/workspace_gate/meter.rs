@@ -7,7 +7,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use drey_core::id::UserId;
 use drey_core::limit::{
     Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to,
 };
@@ -24,16 +23,16 @@ const SWEEP_EVERY: u32 = 1024;
 #[derive(Debug)]
 pub(super) struct Payer {
     pub(super) subject: Subject,
-    pub(super) principal: Option<UserId>,
+    pub(super) principal: Option<String>,
     pub(super) address: String,
 }
 
 impl Payer {
     /// The buckets of a request. Outside of a tenant there is nobody to share with: one bucket.
     fn buckets(&self, limits: &Limits, tier: Tier, plan: Plan) -> Vec<(String, BucketSpec)> {
-        let principal = self.principal.map_or_else(|| self.address.clone(), |user| user.to_string());
+        let principal = self.principal.as_ref().unwrap_or(&self.address);
         let named = |kind, subject: &str| (bucket_name(kind, tier, subject), limits.bucket(tier, kind, plan));
-        let own = named(BucketKind::Principal, &principal);
+        let own = named(BucketKind::Principal, principal);
         match self.subject {
             Subject::User(_) | Subject::Anonymous(_) => vec![own],
             Subject::Workspace(_) | Subject::Org(_) => {

@@ -33,6 +33,7 @@ pub(super) async fn without_role(env: &Env, users: Vec<(WorkspaceId, UserId)>) -
 pub(super) async fn has_role(env: &Env, workspace: WorkspaceId, user: UserId) -> Option<bool> {
     let admit = Admit {
         principal: Some(user),
+        api_key: None,
         address: "::".to_owned(),
         tier: Tier::Relaxed,
         cost: 0,

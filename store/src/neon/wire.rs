@@ -18,7 +18,8 @@ pub(crate) const SETTINGS: Statement = Statement {
     name: "settings",
     sql: "select set_config('app.user_id', $1::text, true), set_config('app.org_id', $2::text, true), \
           set_config('app.workspace_id', $3::text, true), set_config('timezone', 'UTC', true), \
-          set_config('statement_timeout', $4::text, true)",
+          set_config('statement_timeout', $4::text, true), set_config('app.key_id', $5::text, true), \
+          set_config('app.project_id', $6::text, true)",
     hot: true,
 };
 
@@ -36,12 +37,14 @@ struct Query<'a> {
 /// The body of a batch: the settings, then the calls.
 pub(crate) fn body(caller: Caller, calls: &[Call<'_>], trace: &str, timeout_ms: u32) -> Result<String> {
     let empty = || Some(Cow::Borrowed(""));
-    let settings: [Param<'_>; 4] = [
+    let settings: [Param<'_>; 6] = [
         caller.user.map_or_else(empty, |id| uuid(id.uuid())),
         caller.org.map_or_else(empty, |id| uuid(id.uuid())),
         caller.workspace.map_or_else(empty, |id| uuid(id.uuid())),
         // 0 would mean no timeout at all.
         number(timeout_ms.max(1)),
+        caller.api_key.map_or_else(empty, |id| uuid(id.uuid())),
+        caller.project.map_or_else(empty, |id| uuid(id.uuid())),
     ];
     let first = Query { query: traced(SETTINGS.sql, trace), params: &settings };
     let rest = calls.iter().map(|call| Query { query: Cow::Borrowed(call.statement.sql), params: &call.params });
@@ -146,7 +149,7 @@ mod tests {
         let written =
             body(Caller { user: Some(user), ..Caller::default() }, &[call], "", 250).expect("it can be written");
         let expected = serde_json::json!({"queries": [
-            {"query": SETTINGS.sql, "params": ["00000000-0000-0000-0000-000000000001", "", "", "250"]},
+            {"query": SETTINGS.sql, "params": ["00000000-0000-0000-0000-000000000001", "", "", "250", "", ""]},
             {"query": crate::user::ME.sql, "params": ["a\"b", null]},
         ]});
         assert_eq!(serde_json::from_str::<serde_json::Value>(&written).expect("it is JSON"), expected);
