@@ -48,10 +48,8 @@ impl Neon {
         self.config.replica.is_some()
     }
 
-    /// Runs the calls as one transaction that begins with the caller's settings, and decodes their rows.
-    ///
-    /// A failed try is repeated as [`decide`] says, never past the deadline. Decoding happens once, on the answer as it
-    /// came, so that rows need not be copied out of it first.
+    /// Runs the calls as one transaction that begins with the caller's settings, and decodes their rows: once, on the answer
+    /// as it came, so that rows need not be copied out of it first.
     pub(crate) async fn run<T>(
         &self,
         s: &Session<'_>,
@@ -60,14 +58,28 @@ impl Neon {
         consistency: Consistency,
         decode: impl FnOnce(Answer<'_>) -> Result<T>,
     ) -> Result<T> {
+        let body = self.send(s, calls, effect, consistency).await?;
+        decode(Answer::of(&body, calls)?)
+    }
+
+    /// The answer of the transaction. A failed try is repeated as [`decide`] says, never past the deadline.
+    ///
+    /// Not generic: the machine of waits and repetitions is compiled once and not once a statement.
+    async fn send(
+        &self,
+        s: &Session<'_>,
+        calls: &[Call<'_>],
+        effect: Effect,
+        consistency: Consistency,
+    ) -> Result<String> {
         let endpoint = self.endpoint(effect, consistency);
         let mut attempt = 1;
         loop {
             let sent = send::batch(endpoint, s, calls, effect, attempt).await;
-            let failure = match &sent {
-                Ok((200, body)) => return decode(Answer::of(body, calls)?),
-                Ok((status, body)) => Failure::read(*status, body),
-                Err(failure) => failure.clone(),
+            let failure = match sent {
+                Ok((200, body)) => return Ok(body),
+                Ok((status, body)) => Failure::read(status, &body),
+                Err(failure) => failure,
             };
             let pause = decide(signal(&failure, attempt), effect, attempt, send::jitter());
             let left = s.deadline.remaining(send::now_ms());

@@ -10,9 +10,8 @@ export interface Operation {
   security?: unknown[];
   parameters?: { name: string; in: string }[];
   requestBody?: unknown;
-  "x-policy"?: { key: { scope: string; of_a_project: boolean } | null };
   responses: Record<string, unknown>;
-  "x-policy"?: { idempotent: boolean };
+  "x-policy"?: { idempotent: boolean; key: { scope: string; of_a_project: boolean } | null };
 }
 
 export interface Spec {
