@@ -1,7 +1,7 @@
 /** Bodies that are refused, and why; the same rules hold on every route that reads one. */
 import { request } from "node:http";
 import { expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, project, type User, user } from "./actors.ts";
+import { call, expectProblem, expectStatus, home, nowhere, project, type User, user } from "./actors.ts";
 import { device, mutation, workspaceScope } from "./pushes.ts";
 import type { Org, Problem, PushResult } from "./shapes.ts";
 import { fill, rows, spec } from "./spec.ts";
@@ -50,7 +50,13 @@ test.each(["null", "[]", '["Acme"]', '["Acme",null]', '"text"', "7", "{}", '{"na
 
 test("every route that reads a body refuses what is no JSON object, another type, and too much", async () => {
   const place = await home();
-  const ids = { org: place.org_id, ws: place.id, user: place.owner.id, project: (await project(place)).id, key: nowhere("key") };
+  const ids = {
+    org: place.org_id,
+    ws: place.id,
+    user: place.owner.id,
+    project: (await project(place)).id,
+    key: nowhere("key"),
+  };
   const reading = rows(await spec()).filter((row) => row.operation.requestBody);
   expect(reading.length).toBeGreaterThanOrEqual(11);
   const wrong: unknown[] = [];

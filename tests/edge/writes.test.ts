@@ -62,7 +62,12 @@ const CREATES: Record<string, (place: OwnedWorkspace) => Promise<Write>> = {
   "POST /v1/workspaces/{ws}/api-keys/{key}/rotate": async (place) => {
     const { id } = await apiKey(place);
     const { count } = listed(place.owner, keysPath(place), {});
-    return { caller: place.owner, path: `${keysPath(place, id)}/rotate`, body: { overlap_seconds: 60 }, count };
+    return {
+      caller: place.owner,
+      path: `${keysPath(place, id)}/rotate`,
+      body: { overlap_seconds: 60 },
+      count,
+    };
   },
   "POST /v1/invitations/accept": async ({ owner, org_id }) => {
     const { token } = await invite({ id: org_id, owner }, {});
