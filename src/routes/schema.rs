@@ -1,253 +1,27 @@
 //! The shapes of bodies, parameters and headers for `openapi.json`. The tests hold every answer against them.
 
-mod api_keys;
-mod presence;
-mod sync;
+use serde_json::{Value, json};
 
-use serde_json::{Map, Value, json};
-
-pub use presence::client_parameter;
-
-/// Every named schema.
+/// Every named schema. They are text, not code: built by code, the shapes would be a twentieth of the Worker.
 #[must_use]
 pub fn all() -> Value {
-    let mut schemas = Map::new();
-    let parts = [answers(), bodies(), sync::shapes(), presence::shapes(), api_keys::shapes()];
-    for (name, schema) in parts.into_iter().flatten() {
-        schemas.insert(name.to_owned(), schema);
-    }
-    Value::Object(schemas)
+    serde_json::from_str(include_str!("schemas.json")).unwrap_or_default()
 }
 
 fn id(prefix: &str) -> Value {
     json!({ "type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$") })
 }
 
-fn optional(mut schema: Value) -> Value {
-    let kind = schema.get("type").cloned().unwrap_or_default();
-    if let Some(members) = schema.as_object_mut() {
-        members.insert("type".into(), json!([kind, "null"]));
-    }
-    schema
-}
-
-fn time() -> Value {
-    json!({ "type": "string", "format": "date-time" })
-}
-
-fn name() -> Value {
-    json!({
-        "type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[^\\u0000-\\u001F\\u007F-\\u009F]*[^\\s\\u0000-\\u001F\\u007F-\\u009F][^\\u0000-\\u001F\\u007F-\\u009F]*$",
-        "description": "Trimmed; 1 to 100 characters, no control characters."
-    })
-}
-
-fn slug() -> Value {
-    json!({ "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z0-9](-?[a-z0-9])*$" })
-}
-
-fn description() -> Value {
-    json!({ "type": "string", "maxLength": 2000 })
-}
-
 fn one_of(words: &[&str]) -> Value {
     json!({ "type": "string", "enum": words })
-}
-
-const ORG_ROLES: [&str; 3] = ["member", "admin", "owner"];
-const WORKSPACE_ROLES: [&str; 3] = ["viewer", "editor", "admin"];
-const PLANS: [&str; 4] = ["free", "team", "business", "enterprise"];
-const REGIONS: [&str; 9] = ["wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me"];
-
-/// An object all of whose members are there.
-fn object(members: &[(&str, Value)]) -> Value {
-    let required: Vec<&str> = members.iter().map(|(name, _)| *name).collect();
-    let properties: Map<String, Value> =
-        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
-    json!({ "type": "object", "required": required, "properties": properties })
-}
-
-/// A body: unknown members are refused, and only some must be there.
-fn body(required: &[&str], members: &[(&str, Value)]) -> Value {
-    let properties: Map<String, Value> =
-        members.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
-    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
-}
-
-fn member(role: Value) -> Value {
-    let text = json!({ "type": ["string", "null"] });
-    object(&[
-        ("user_id", id("user")),
-        ("email", text.clone()),
-        ("name", text),
-        ("role", role),
-        ("version", json!({ "type": "integer" })),
-        ("created_at", time()),
-    ])
-}
-
-fn invitation(extra: &[(&str, Value)]) -> Value {
-    let mut members = vec![
-        ("id", id("inv")),
-        ("org_id", id("org")),
-        ("email", json!({ "type": "string" })),
-        ("role", one_of(&ORG_ROLES)),
-        ("workspace_id", optional(id("ws"))),
-        ("workspace_role", json!({ "enum": ["viewer", "editor", "admin", null] })),
-        ("state", one_of(&["pending", "accepted", "expired"])),
-        ("version", json!({ "type": "integer" })),
-        ("expires_at", time()),
-        ("created_at", time()),
-    ];
-    members.extend_from_slice(extra);
-    object(&members)
-}
-
-fn answers() -> Vec<(&'static str, Value)> {
-    let (integer, text) = (json!({ "type": "integer" }), json!({ "type": "string" }));
-    let optional_text = json!({ "type": ["string", "null"] });
-    let status = json!({ "const": "ok" });
-    vec![
-        ("Any", json!({ "type": "object" })),
-        ("Health", object(&[("status", status.clone())])),
-        (
-            "Readiness",
-            object(&[("status", status), ("checks", json!({ "type": "array", "items": { "type": "string" } }))]),
-        ),
-        ("Problem", problem()),
-        (
-            "Me",
-            object(&[
-                ("id", id("user")),
-                ("issuer", text.clone()),
-                ("subject", text.clone()),
-                ("email", optional_text.clone()),
-                ("name", optional_text),
-                ("created_at", time()),
-            ]),
-        ),
-        (
-            "Org",
-            object(&[
-                ("id", id("org")),
-                ("name", name()),
-                ("plan", one_of(&PLANS)),
-                ("region", one_of(&REGIONS)),
-                ("role", one_of(&ORG_ROLES)),
-                ("version", integer.clone()),
-                ("created_at", time()),
-                ("updated_at", time()),
-            ]),
-        ),
-        ("OrgMember", member(one_of(&ORG_ROLES))),
-        ("Invitation", invitation(&[])),
-        ("InvitationCreated", invitation(&[("token", json!({ "type": "string", "description": "Shown once." }))])),
-        (
-            "Workspace",
-            object(&[
-                ("id", id("ws")),
-                ("org_id", id("org")),
-                ("name", name()),
-                ("slug", slug()),
-                ("role", one_of(&WORKSPACE_ROLES)),
-                ("version", integer.clone()),
-                ("created_at", time()),
-                ("updated_at", time()),
-            ]),
-        ),
-        ("WorkspaceMember", member(one_of(&WORKSPACE_ROLES))),
-        (
-            "Project",
-            object(&[
-                ("id", id("prj")),
-                ("workspace_id", id("ws")),
-                ("name", name()),
-                ("slug", slug()),
-                ("description", description()),
-                ("version", integer),
-                ("created_at", time()),
-                ("updated_at", time()),
-            ]),
-        ),
-        (
-            "AuditEvent",
-            object(&[
-                ("id", id("evt")),
-                ("org_id", id("org")),
-                ("workspace_id", optional(id("ws"))),
-                ("actor_id", optional(id("user"))),
-                ("action", text.clone()),
-                ("target", object(&[("type", text.clone()), ("id", text.clone())])),
-                ("detail", json!({ "type": "object" })),
-                ("request_id", text),
-                ("created_at", time()),
-            ]),
-        ),
-    ]
-}
-
-fn problem() -> Value {
-    let error = object(&[("pointer", json!({ "type": "string" })), ("detail", json!({ "type": "string" }))]);
-    let mut problem = object(&[
-        ("type", json!({ "type": "string", "format": "uri" })),
-        ("title", json!({ "type": "string" })),
-        ("status", json!({ "type": "integer" })),
-        ("detail", json!({ "type": "string" })),
-        ("code", json!({ "type": "string" })),
-        ("request_id", json!({ "type": "string" })),
-    ]);
-    if let Some(properties) = problem.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("errors".into(), json!({ "type": "array", "items": error }));
-        properties.insert("retry_after".into(), json!({ "type": "integer", "description": "Seconds." }));
-        properties.insert("expected_id".into(), json!({ "type": "integer" }));
-        properties.insert("violated-policies".into(), json!({ "type": "array", "items": { "type": "string" } }));
-    }
-    problem
-}
-
-fn bodies() -> Vec<(&'static str, Value)> {
-    let nullable = |schema: Value| json!({ "anyOf": [schema, { "type": "null" }] });
-    vec![
-        ("OrgCreate", body(&["name"], &[("name", name()), ("region", one_of(&REGIONS))])),
-        ("OrgUpdate", body(&[], &[("name", nullable(name()))])),
-        ("OrgPlan", body(&["plan"], &[("plan", one_of(&PLANS))])),
-        ("OrgMemberPut", body(&["role"], &[("role", one_of(&ORG_ROLES))])),
-        (
-            "InvitationCreate",
-            body(
-                &["email", "role"],
-                &[
-                    ("email", json!({ "type": "string", "maxLength": 254, "pattern": "^[^@\\s]+@[^@\\s]+$" })),
-                    ("role", one_of(&ORG_ROLES)),
-                    ("workspace_id", nullable(id("ws"))),
-                    ("workspace_role", nullable(one_of(&WORKSPACE_ROLES))),
-                    ("expires_in_hours", nullable(json!({ "type": "integer", "minimum": 1, "maximum": 720 }))),
-                ],
-            ),
-        ),
-        ("InvitationAccept", body(&["token"], &[("token", json!({ "type": "string" }))])),
-        ("WorkspaceCreate", body(&["name"], &[("name", name()), ("slug", nullable(slug()))])),
-        ("WorkspaceUpdate", body(&[], &[("name", nullable(name())), ("slug", nullable(slug()))])),
-        ("WorkspaceMemberPut", body(&["role"], &[("role", one_of(&WORKSPACE_ROLES))])),
-        (
-            "ProjectCreate",
-            body(&["name"], &[("name", name()), ("slug", nullable(slug())), ("description", description())]),
-        ),
-        (
-            "ProjectUpdate",
-            body(
-                &[],
-                &[("name", nullable(name())), ("slug", nullable(slug())), ("description", nullable(description()))],
-            ),
-        ),
-    ]
 }
 
 /// A page of a list.
 #[must_use]
 pub fn page(item: &str) -> Value {
     let items = json!({ "type": "array", "items": { "$ref": format!("#/components/schemas/{item}") } });
-    object(&[("data", items), ("next_cursor", json!({ "type": ["string", "null"] }))])
+    let properties = json!({ "data": items, "next_cursor": { "type": ["string", "null"] } });
+    json!({ "type": "object", "required": ["data", "next_cursor"], "properties": properties })
 }
 
 /// A parameter of a path, by its name.
@@ -353,4 +127,32 @@ pub fn headers() -> Value {
 pub fn header_references() -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
     json!({ "x-request-id": reference("x-request-id"), "ratelimit": reference("ratelimit"), "etag": reference("etag"), "x-drey-revision": reference("x-drey-revision") })
+}
+
+/// `client_id` of a room.
+#[must_use]
+pub fn client_parameter() -> Value {
+    json!({
+        "name": "client_id", "in": "query",
+        "description": "Who comes back under his own id takes his place. Minted if absent.",
+        "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::all;
+    use crate::routes::{Body, TABLE};
+
+    #[test]
+    fn every_shape_that_the_table_names_is_there() {
+        let shapes = all();
+        for route in TABLE {
+            let answer = route.gives.schema.trim_start_matches("[]");
+            let body = if let Body::Json(name, _) = route.policy.body { name } else { answer };
+            for name in [answer, body].into_iter().filter(|name| !name.is_empty()) {
+                assert!(shapes.get(name).is_some(), "{name}");
+            }
+        }
+    }
 }
