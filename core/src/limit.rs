@@ -14,7 +14,7 @@ mod stored;
 pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
-pub use settings::{Limits, SettingsError, TierSettings};
+pub use settings::{Limits, PlanFactors, SettingsError, TierSettings};
 pub use stored::{Mark, Stored, bucket_name, mark};
 
 text_enum! {

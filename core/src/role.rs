@@ -66,19 +66,6 @@ text_enum! {
     }
 }
 
-impl Plan {
-    /// How many times the free plan's limits this plan has, in the tiers that scale.
-    #[must_use]
-    pub const fn multiplier(self) -> u32 {
-        match self {
-            Self::Free => 1,
-            Self::Team => 5,
-            Self::Business => 20,
-            Self::Enterprise => 100,
-        }
-    }
-}
-
 impl Region {
     /// The hint a Durable Object is created with.
     #[must_use]

@@ -16,6 +16,9 @@ pub enum SettingsError {
     /// A number that makes no limit.
     #[error("LIMITS: base, window_ms and burst of `{0}` must be at least 1")]
     Zero(Tier),
+    /// A plan that would allow nothing.
+    #[error("LIMITS: the factors of `plans` must be at least 1")]
+    ZeroPlan,
     /// A scale that makes no limit.
     #[error("LIMIT_SCALE must be a number of at least 0.001")]
     Scale,
@@ -36,7 +39,33 @@ pub struct TierSettings {
     pub scales_with_plan: bool,
 }
 
-/// The numbers of all tiers.
+/// How many times the base of a tier each plan has, in the tiers that scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanFactors {
+    /// The default plan.
+    pub free: u32,
+    /// For teams.
+    pub team: u32,
+    /// For companies.
+    pub business: u32,
+    /// For those who ask.
+    pub enterprise: u32,
+}
+
+impl PlanFactors {
+    /// The factor of one plan.
+    #[must_use]
+    pub const fn of(&self, plan: Plan) -> u32 {
+        match plan {
+            Plan::Free => self.free,
+            Plan::Team => self.team,
+            Plan::Business => self.business,
+            Plan::Enterprise => self.enterprise,
+        }
+    }
+}
+
+/// The numbers of all tiers and plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Sign-in, invitations, keys, secrets.
@@ -47,6 +76,8 @@ pub struct Limits {
     pub relaxed: TierSettings,
     /// Calls whose credential is unknown, by address.
     pub anonymous: TierSettings,
+    /// What plans multiply.
+    pub plans: PlanFactors,
 }
 
 impl Default for Limits {
@@ -65,6 +96,7 @@ impl Default for Limits {
             standard: minute(100, 60_000, true),
             relaxed: minute(500, 0, true),
             anonymous,
+            plans: PlanFactors { free: 1, team: 5, business: 20, enterprise: 100 },
         }
     }
 }
@@ -81,7 +113,17 @@ struct TierOverride {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct PlanOverride {
+    free: Option<u32>,
+    team: Option<u32>,
+    business: Option<u32>,
+    enterprise: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Override {
+    plans: Option<PlanOverride>,
     strict: Option<TierOverride>,
     standard: Option<TierOverride>,
     relaxed: Option<TierOverride>,
@@ -101,6 +143,7 @@ impl Limits {
             standard: default.standard.overridden(given.standard, Tier::Standard)?,
             relaxed: default.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
             anonymous: default.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
+            plans: default.plans.overridden(given.plans)?,
         })
     }
 
@@ -117,6 +160,7 @@ impl Limits {
             standard: self.standard.scaled(scale),
             relaxed: self.relaxed.scaled(scale),
             anonymous: self.anonymous.scaled(scale),
+            plans: self.plans,
         })
     }
 
@@ -141,7 +185,7 @@ impl Limits {
     #[must_use]
     pub fn bucket(&self, tier: Tier, kind: BucketKind, plan: Plan) -> BucketSpec {
         let settings = self.tier(tier);
-        let plan_factor = if settings.scales_with_plan { u64::from(plan.multiplier()) } else { 1 };
+        let plan_factor = if settings.scales_with_plan { u64::from(self.plans.of(plan)) } else { 1 };
         let factor = plan_factor * kind.share();
         BucketSpec {
             tier,
@@ -151,6 +195,20 @@ impl Limits {
             burst: u64::from(settings.burst) * factor,
             block_ms: if kind == BucketKind::Principal { u64::from(settings.block_ms) } else { 0 },
         }
+    }
+}
+
+impl PlanFactors {
+    fn overridden(self, given: Option<PlanOverride>) -> Result<Self, SettingsError> {
+        let Some(given) = given else { return Ok(self) };
+        let factors = Self {
+            free: given.free.unwrap_or(self.free),
+            team: given.team.unwrap_or(self.team),
+            business: given.business.unwrap_or(self.business),
+            enterprise: given.enterprise.unwrap_or(self.enterprise),
+        };
+        let zero = [factors.free, factors.team, factors.business, factors.enterprise].contains(&0);
+        if zero { Err(SettingsError::ZeroPlan) } else { Ok(factors) }
     }
 }
 
@@ -197,6 +255,16 @@ mod tests {
         assert_eq!((limits.relaxed.base, limits.relaxed.burst, limits.relaxed.block_ms), (500, 7, 5));
         assert_eq!(limits.standard, Limits::default().standard);
         for text in ["", "[]", r#"{"other":{}}"#, r#"{"strict":{"rate":1}}"#, r#"{"strict":{"base":0}}"#] {
+            assert!(Limits::from_json(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn plans_are_configuration_too() {
+        let limits = Limits::from_json(r#"{"plans":{"team":7}}"#).expect("limits");
+        let of = |plan| limits.bucket(Tier::Standard, BucketKind::Principal, plan).limit;
+        assert_eq!([of(Plan::Free), of(Plan::Team), of(Plan::Business)], [100, 700, 2000]);
+        for text in [r#"{"plans":{"team":0}}"#, r#"{"plans":{"gold":3}}"#] {
             assert!(Limits::from_json(text).is_err(), "{text}");
         }
     }
