@@ -147,6 +147,18 @@ describe.each(Object.keys(CREATES))("%s", (row) => {
     },
   );
 
+  test("whose client went away in the middle is done once when he comes back with his key", async () => {
+    const write = await ready();
+    const before = await write.count();
+    const headers = { "idempotency-key": randomUUID() };
+    await leave(write, headers);
+    await poll("the answer", async () => {
+      const answer = await call(write.caller, "POST", write.path, write.body, headers);
+      return answer.status < 300 && answer;
+    });
+    expect(await write.count()).toBe(before + 1);
+  });
+
   test("fifty at once with one key are done once, and replayed", async () => {
     const write = await ready();
     const before = await write.count();
@@ -219,6 +231,28 @@ async function send(
   const answer = await call(write.caller, method(row), write.path, write.body, { ...headers, traceparent });
   expect(await fault.fired()).toBe(1);
   return answer;
+}
+
+/** Sends a write, and goes away once it has reached Postgres. */
+async function leave(write: Write, headers: Record<string, string>): Promise<void> {
+  const mine = trace();
+  const fault = await neonFault({ kind: "latency", latency_ms: 150, match: mine.id });
+  const gone = new AbortController();
+  const request = fetch(`${write.caller.api}${write.path}`, {
+    method: "POST",
+    signal: gone.signal,
+    headers: {
+      ...headers,
+      authorization: `Bearer ${write.caller.token}`,
+      "content-type": "application/json",
+      traceparent: mine.traceparent,
+    },
+    body: JSON.stringify(write.body),
+  });
+  const ended = expect(request).rejects.toThrow();
+  await poll("it to reach Postgres", async () => (await fault.fired()) === 1);
+  gone.abort();
+  await ended;
 }
 
 function method(row: string): string {
