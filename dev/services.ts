@@ -83,7 +83,7 @@ function neonConnectionOf(database: Database): string {
 function secretsOf(superuserUrl: string): Record<string, string> {
   const { password } = new URL(superuserUrl);
   const secret = (name: string) => [name, createHmac("sha256", password).update(name).digest("hex")];
-  return Object.fromEntries(["INVITATION_SECRET", "API_KEY_SECRET"].map(secret));
+  return Object.fromEntries(["INVITATION_SECRET", "API_KEY_SECRET", "OPERATOR_TOKEN"].map(secret));
 }
 
 function varsFor(neon: Neon, connection: string, redis: Redis, issuer: Issuer): Record<string, string> {

@@ -19,6 +19,8 @@ export interface Addresses {
   postgres: string;
   neon: string;
   redis: string;
+  /** The bearer token of the operator's routes; the file is readable by its owner alone. */
+  operator_token: string;
 }
 
 export interface Stack {
@@ -140,5 +142,6 @@ function addressesOf(services: Services, wrangler: Wrangler): Addresses {
     postgres: services.database.url,
     neon: services.neon.sql,
     redis: services.redis.url,
+    operator_token: services.vars.OPERATOR_TOKEN ?? "",
   };
 }

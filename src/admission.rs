@@ -9,6 +9,7 @@ mod gate;
 mod insurance;
 mod jwks;
 mod leases;
+mod operator;
 mod remembered;
 mod tenant;
 
@@ -67,6 +68,9 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         let limits = anonymous(request, tier, cost).await?;
         return Ok(Admitted { access: Access::Public, limits });
     }
+    if request.route.policy.who == Who::Operator {
+        return operator::admit(request, tier, cost).await;
+    }
     if let Some(ticket) = tickets::brought(request) {
         return by_ticket(request, &ticket, cost).await;
     }
@@ -76,11 +80,13 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
     facts.tenant =
         request.parameters.first().filter(|_| request.route.policy.who != Who::User).map(|(_, id)| id.clone());
     // A key belongs to one workspace: outside of it there is nothing for it, not even its creator's limits.
-    if let (Some(key), Who::Public | Who::User | Who::Org(_)) = (&principal.key, request.route.policy.who) {
+    if let (Some(key), Who::Public | Who::Operator | Who::User | Who::Org(_)) =
+        (&principal.key, request.route.policy.who)
+    {
         api_key::permits(request, key)?;
     }
     match request.route.policy.who {
-        Who::Public | Who::User => by_user(request, principal, tier, cost).await,
+        Who::Public | Who::Operator | Who::User => by_user(request, principal, tier, cost).await,
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
         Who::Workspace(_) => tenant::by_workspace(request, principal, tier, cost).await,
     }
@@ -103,6 +109,11 @@ pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<
     if let Some(allowed) = platform_limit(request).await {
         return if allowed { Ok(None) } else { Err(flood()) };
     }
+    by_address(request, tier, cost).await
+}
+
+/// Charges an address at its gate.
+async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<LimitView>> {
     let subject = Subject::anonymous(&request.context.address);
     let address = request.context.address.clone();
     let admit = Admit { principal: None, api_key: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };

@@ -31,6 +31,8 @@ use crate::routes::{Route, written};
 pub enum Access {
     /// Nothing; nothing was needed.
     Public,
+    /// The operator.
+    Operator,
     /// A person.
     User(Principal),
     /// A person with a role in an organisation.
@@ -80,7 +82,7 @@ impl<'a> Call<'a> {
         let subject = match &self.access {
             Access::Org(_, org, ..) => Subject::Org(*org),
             Access::Workspace(_, access, _) => Subject::Workspace(access.workspace),
-            Access::Public | Access::User(_) => return Vec::new(),
+            Access::Public | Access::Operator | Access::User(_) => return Vec::new(),
         };
         vec![Notice::Doubted(subject)]
     }
@@ -95,7 +97,7 @@ impl<'a> Call<'a> {
     pub fn principal(&self) -> Outcome<&Principal> {
         match &self.access {
             Access::User(principal) | Access::Org(principal, ..) | Access::Workspace(principal, ..) => Ok(principal),
-            Access::Public => Err(unproved(self.request.route)),
+            Access::Public | Access::Operator => Err(unproved(self.request.route)),
         }
     }
 
@@ -120,14 +122,14 @@ impl<'a> Call<'a> {
     pub fn grant(&self) -> Option<&Grant> {
         match &self.access {
             Access::Org(_, _, _, grant) | Access::Workspace(_, _, grant) => Some(grant),
-            Access::Public | Access::User(_) => None,
+            Access::Public | Access::Operator | Access::User(_) => None,
         }
     }
 
     /// A session of the store that acts for the proved caller in the proved tenant and nowhere else.
     pub fn session(&self) -> Outcome<Session<'_>> {
         let caller = match &self.access {
-            Access::Public => Caller::default(),
+            Access::Public | Access::Operator => Caller::default(),
             Access::User(principal) => Caller { user: Some(principal.user), ..Caller::default() },
             Access::Org(principal, org, ..) => {
                 Caller { user: Some(principal.user), org: Some(*org), ..Caller::default() }

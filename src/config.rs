@@ -73,6 +73,8 @@ pub struct Config {
     pub invitation_secret: Secret,
     /// `API_KEY_SECRET`: at least 32 characters; API keys are made from it and a seed. Another one ends no key.
     pub api_key_secret: Secret,
+    /// `OPERATOR_TOKEN`: at least 32 characters; absent: the operator's routes are closed.
+    pub operator_token: Option<Secret>,
     /// `JWKS_TTL_MS`: how long a key set is trusted without asking again. Default 600,000.
     pub jwks_ttl_ms: u64,
     /// `JWKS_RETRY_MS`: the least time between two fetches for an unknown key id. Default 30,000.
@@ -96,6 +98,7 @@ impl Config {
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
             invitation_secret: secret(&read, "INVITATION_SECRET")?,
             api_key_secret: secret(&read, "API_KEY_SECRET")?,
+            operator_token: operator_token(&read)?,
             jwks_ttl_ms: number(env, "JWKS_TTL_MS", 600_000)?,
             jwks_retry_ms: number(env, "JWKS_RETRY_MS", 30_000)?,
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
@@ -125,6 +128,11 @@ fn redis(read: &impl Fn(&'static str) -> Option<String>) -> Option<RedisConfig> 
     let url = read("UPSTASH_REDIS_REST_URL")?;
     let token = read("UPSTASH_REDIS_REST_TOKEN")?;
     Some(RedisConfig { url, token: Secret::new(token) })
+}
+
+fn operator_token(read: &impl Fn(&'static str) -> Option<String>) -> Result<Option<Secret>, ConfigError> {
+    const NAME: &str = "OPERATOR_TOKEN";
+    if read(NAME).is_none() { Ok(None) } else { secret(read, NAME).map(Some) }
 }
 
 fn secret(read: &impl Fn(&'static str) -> Option<String>, name: &'static str) -> Result<Secret, ConfigError> {

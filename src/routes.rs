@@ -36,6 +36,8 @@ pub mod written;
 pub enum Who {
     /// Anybody; no credential is read.
     Public,
+    /// Who runs this deployment, by the secret `OPERATOR_TOKEN`.
+    Operator,
     /// Anybody with a valid credential.
     User,
     /// A member of the organisation `{org}` with at least this role.
@@ -130,7 +132,7 @@ const PUSH_BYTES: u32 = 1024 * 1024;
 /// are no business of a key: it belongs to one workspace.
 const fn by_key(who: Who, changes: bool) -> ByKey {
     match who {
-        Who::Public | Who::User | Who::Org(_) => ByKey::Never,
+        Who::Public | Who::Operator | Who::User | Who::Org(_) => ByKey::Never,
         Who::Workspace(Admin) => ByKey::Workspace(Scope::Admin),
         Who::Workspace(_) if changes => ByKey::Workspace(Scope::Write),
         Who::Workspace(_) => ByKey::Workspace(Scope::Read),

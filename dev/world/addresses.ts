@@ -22,6 +22,7 @@ export interface World extends Cell {
   redisAdmin: string;
   databaseUrl: string;
   appDatabaseUrl: string;
+  operatorToken: string;
 }
 
 declare module "vitest" {

@@ -51,5 +51,6 @@ async function worldOf(project: string, services: Services, control: Control): P
     redisAdmin: services.redis.admin,
     databaseUrl: services.database.url,
     appDatabaseUrl: services.database.appUrl,
+    operatorToken: services.vars.OPERATOR_TOKEN ?? "",
   };
 }

@@ -94,7 +94,7 @@ async fn token(request: &Request<'_>, token: &str) -> Outcome<Principal> {
     Ok(principal)
 }
 
-fn bearer(header: &str) -> Outcome<&str> {
+pub(super) fn bearer(header: &str) -> Outcome<&str> {
     let (scheme, token) = header.split_once(' ').ok_or_else(no_credential)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(no_credential());

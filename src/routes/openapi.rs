@@ -37,6 +37,7 @@ pub(super) fn describe() -> Value {
         "components": {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT, or an API key" },
+                "operator": { "type": "http", "scheme": "bearer", "bearerFormat": "the operator's token" },
                 "api_key": { "type": "apiKey", "in": "header", "name": "x-api-key" }
             },
             "schemas": schema::all(),
@@ -74,6 +75,7 @@ fn operation_id(route: &Route) -> String {
 fn security(route: &Route) -> Value {
     match (route.policy.who, route.policy.by_key) {
         (Who::Public, _) => json!([]),
+        (Who::Operator, _) => json!([{ "operator": [] }]),
         (_, ByKey::Never) => json!([{ "bearer": [] }]),
         (_, ByKey::Workspace(_) | ByKey::Project(_)) => json!([{ "bearer": [] }, { "api_key": [] }]),
     }
@@ -82,6 +84,7 @@ fn security(route: &Route) -> Value {
 fn policy(route: &Route) -> Value {
     let who = match route.policy.who {
         Who::Public => "public".to_owned(),
+        Who::Operator => "operator".to_owned(),
         Who::User => "user".to_owned(),
         Who::Org(role) => format!("organisation {role}"),
         Who::Workspace(role) => format!("workspace {role}"),
@@ -122,7 +125,7 @@ fn headers(route: &Route) -> Vec<Value> {
         when(route.policy.idempotent, schema::idempotency_parameter()),
         when(changes_an_item(route), schema::if_match_parameter()),
         when(has_tag(route), schema::if_none_match_parameter()),
-        when(route.policy.who != Who::Public, schema::revision_parameter()),
+        when(!matches!(route.policy.who, Who::Public | Who::Operator), schema::revision_parameter()),
         when(below("{org}") || below("{ws}"), schema::tenant_parameter("x-org-id", "org")),
         when(below("{ws}"), schema::tenant_parameter("x-workspace-id", "ws")),
     ]

@@ -11,7 +11,7 @@ export interface Operation {
   parameters?: { name: string; in: string }[];
   requestBody?: unknown;
   responses: Record<string, unknown>;
-  "x-policy"?: { idempotent: boolean; key: { scope: string; of_a_project: boolean } | null };
+  "x-policy"?: { who: string; idempotent: boolean; key: { scope: string; of_a_project: boolean } | null };
 }
 
 export interface Spec {
@@ -46,6 +46,11 @@ export function rows(document: Spec): Row[] {
 export function isGuarded(document: Spec, row: Row): boolean {
   const security = row.operation.security ?? document.security ?? [];
   return security.length > 0;
+}
+
+/** Whether only the operator may call it. */
+export function isOperators(row: Row): boolean {
+  return row.operation["x-policy"]?.who === "operator";
 }
 
 /** The path with each `{name}` replaced; a name without a value is an error of the test. */

@@ -63,6 +63,8 @@ export interface World extends Cell {
   databaseUrl: string;
   /** The same as the Worker's restricted role. */
   appDatabaseUrl: string;
+  /** The bearer token of the operator's routes. */
+  operatorToken: string;
   /** A signed JWT. */
   token(claims: Claims): Promise<string>;
   /** Another set of Workers on the same database and stand-ins, with some variables of its own. */
