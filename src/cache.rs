@@ -18,12 +18,15 @@ use crate::answer::{Answer, Keep};
 use crate::app::App;
 use crate::cache::memory::Copy;
 use crate::call::Access;
-use crate::edge::random;
 use crate::edge::shared_cache::{self, Stored};
+use crate::edge::{clock, random};
+use crate::problem::Outcome;
 use crate::request::Request;
 
 /// A copy names its revision, so it is never wrong; it only ends to make room.
 const KEEP_SECONDS: u32 = 300;
+/// An absence ends sooner: it is worth less than a copy, and whoever guesses ids makes many.
+const ABSENT_MS: u64 = 30_000;
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
 /// Waiting longer than this costs more than asking Postgres.
@@ -40,19 +43,27 @@ pub enum CacheStatus {
     Shared,
     /// Redis.
     Redis,
+    /// This isolate, which knows that there is no such thing.
+    Absent,
     /// None; Postgres was asked.
     Miss,
 }
 
 impl CacheStatus {
-    /// The value of `Cache-Status`.
+    /// The value of `Cache-Status`. A negative `ttl` (RFC 9211 §2.4) says for how many seconds nobody has been able to
+    /// confirm that the copy is still true, because Postgres does not answer.
     #[must_use]
-    pub const fn header(self) -> &'static str {
-        match self {
-            Self::Memory => "drey; hit; detail=memory",
-            Self::Shared => "drey; hit; detail=cache-api",
-            Self::Redis => "drey; hit; detail=redis",
-            Self::Miss => "drey; fwd=miss",
+    pub fn header(self, stale_ms: u64) -> String {
+        let level = match self {
+            Self::Memory => "memory",
+            Self::Shared => "cache-api",
+            Self::Redis => "redis",
+            Self::Absent => "absent",
+            Self::Miss => return "drey; fwd=miss".to_owned(),
+        };
+        match stale_ms.div_ceil(1000) {
+            0 => format!("drey; hit; detail={level}"),
+            seconds => format!("drey; hit; ttl=-{seconds}; detail={level}"),
         }
     }
 
@@ -60,10 +71,19 @@ impl CacheStatus {
     #[must_use]
     pub const fn short(self) -> &'static str {
         match self {
-            Self::Memory | Self::Shared | Self::Redis => "HIT",
+            Self::Memory | Self::Shared | Self::Redis | Self::Absent => "HIT",
             Self::Miss => "MISS",
         }
     }
+}
+
+/// What is known without asking Postgres.
+#[derive(Debug)]
+pub enum Found {
+    /// An answer, and the level that had it.
+    Copy(Answer, CacheStatus),
+    /// At this revision there is no such thing.
+    Absence(i64),
 }
 
 /// A cacheable question: everything of its key but the revision, and the revision that the gate vouches for.
@@ -74,6 +94,8 @@ pub struct Question {
     path: String,
     query: String,
     revision: i64,
+    /// Whether an absence moves the revision when it ends: things of a tenancy do, scopes of documents do not.
+    may_be_absent: bool,
 }
 
 impl Question {
@@ -103,15 +125,20 @@ pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
         path: request.head.path.clone(),
         query: request.head.query.clone(),
         revision: grant.revision,
+        may_be_absent: request.route.policy.cache == CacheProfile::Tenant,
     })
 }
 
 /// The copy at the revision that the gate vouches for: of this isolate, of this data centre, of Redis.
-pub async fn find(app: &App, question: Option<&Question>) -> Option<(Answer, CacheStatus)> {
+/// An absence is known to this isolate alone.
+pub async fn find(app: &App, question: Option<&Question>) -> Option<Found> {
     let question = question?;
     let key = question.key(question.revision);
     if let Some(copy) = app.memory.get(&key) {
-        return Some((answer(&copy), CacheStatus::Memory));
+        return Some(Found::Copy(answer(&copy), CacheStatus::Memory));
+    }
+    if app.memory.is_absent(&key, clock::now_ms()) {
+        return Some(Found::Absence(question.revision));
     }
     let (copy, status) = match shared(&key).await {
         Some(copy) => (copy, CacheStatus::Shared),
@@ -119,7 +146,7 @@ pub async fn find(app: &App, question: Option<&Question>) -> Option<(Answer, Cac
     };
     let copy = Rc::new(copy);
     app.memory.put(key, Rc::clone(&copy));
-    Some((answer(&copy), status))
+    Some(Found::Copy(answer(&copy), status))
 }
 
 /// The data centre's cache answers within a few milliseconds or is no help.
@@ -133,8 +160,10 @@ async fn shared(key: &str) -> Option<Copy> {
 }
 
 async fn redis(app: &App, key: &str) -> Option<Copy> {
-    let text = app.redis.as_ref()?.get(&redis_key(app, key)).await?;
-    let (headers, body) = text.split_once('\n')?;
+    let key = redis_key(app, key);
+    let text = app.redis.as_ref()?.get(&key).await?;
+    // Others may write there: what is not ours, or not of this key, is a miss.
+    let (headers, body) = rules::unsealed(&key, &text).filter(|(_, body)| body.len() <= MOST_BYTES)?;
     Some(Copy { headers: serde_json::from_str(headers).ok()?, body: body.as_bytes().to_vec() })
 }
 
@@ -143,10 +172,22 @@ fn redis_key(app: &App, key: &str) -> String {
     format!("drey:{}{key}", app.config.environment.as_str())
 }
 
-/// Keeps a handler's answer under the revision that its own batch read first: in the isolate at once, elsewhere after
-/// the response has left.
-pub fn keep(request: &Request<'_>, question: Option<Question>, answer: &Answer, worker: &worker::Context) {
-    let (Some(question), Keep::AtRevision(revision), 200) = (question, answer.keep, answer.status) else { return };
+/// Keeps what a handler found under the revision that its own batch read first: in the isolate at once, elsewhere after
+/// the response has left. Of problems only an absence is kept, as a mark: the answer is made anew each time.
+pub fn keep(request: &Request<'_>, question: Option<Question>, outcome: &Outcome<Answer>, worker: &worker::Context) {
+    let Some(question) = question else { return };
+    match outcome {
+        Ok(answer) => keep_answer(request, &question, answer, worker),
+        Err(problem) => {
+            if let Some(revision) = problem.absent_at.filter(|_| question.may_be_absent) {
+                request.app.memory.put_absent(question.key(revision), clock::now_ms() + ABSENT_MS);
+            }
+        }
+    }
+}
+
+fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer, worker: &worker::Context) {
+    let (Keep::AtRevision(revision), 200) = (answer.keep, answer.status) else { return };
     if answer.body.len() > MOST_BYTES {
         return;
     }
@@ -165,8 +206,8 @@ async fn put(app: &App, key: &str, copy: &Copy) {
     let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&stored.body)) else { return };
     // A little randomness, so that copies made together do not end together.
     let [jitter] = random::bytes();
-    let text = format!("{}\n{body}", stored.headers);
-    redis.set(&redis_key(app, key), &text, KEEP_SECONDS + u32::from(jitter) / 8).await;
+    let key = redis_key(app, key);
+    redis.set(&key, &rules::sealed(&key, &stored.headers, body), KEEP_SECONDS + u32::from(jitter) / 8).await;
 }
 
 fn answer(copy: &Copy) -> Answer {

@@ -41,6 +41,17 @@ pub enum Access {
     Workspace(Principal, WorkspaceAccess, Rc<Grant>),
 }
 
+impl Access {
+    /// The gate's grant, on rows of a tenant.
+    #[must_use]
+    pub fn grant(&self) -> Option<&Grant> {
+        match self {
+            Self::Org(_, _, _, grant) | Self::Workspace(_, _, grant) => Some(grant),
+            Self::Public | Self::Operator | Self::User(_) => None,
+        }
+    }
+}
+
 /// A workspace, its organisation and the caller's role there.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkspaceAccess {
@@ -120,10 +131,7 @@ impl<'a> Call<'a> {
     /// The gate's grant, on rows of a tenant.
     #[must_use]
     pub fn grant(&self) -> Option<&Grant> {
-        match &self.access {
-            Access::Org(_, _, _, grant) | Access::Workspace(_, _, grant) => Some(grant),
-            Access::Public | Access::Operator | Access::User(_) => None,
-        }
+        self.access.grant()
     }
 
     /// A session of the store that acts for the proved caller in the proved tenant and nowhere else.

@@ -11,7 +11,7 @@ use worker::{Delay, Env};
 use crate::admission;
 use crate::answer::Answer;
 use crate::app::App;
-use crate::cache::{self, CacheStatus};
+use crate::cache::{self, CacheStatus, Found};
 use crate::call::{Access, Call};
 use crate::context::Context;
 use crate::edge::boundary::{self, BodyError, Head, Header};
@@ -66,15 +66,22 @@ async fn serve(
     };
     let admitted = admission::admit(&request, facts).await?;
     facts.limits = admitted.limits;
+    facts.stale_ms = admitted.access.grant().and_then(|grant| grant.stale_ms).unwrap_or_default();
     let key = cache::key(&request, &admitted.access);
-    if let Some((stored, status)) = cache::find(app, key.as_ref()).await {
-        facts.cache = Some(status);
-        return Ok(Served::new(stored, &request));
+    match cache::find(app, key.as_ref()).await {
+        Some(Found::Copy(stored, status)) => {
+            facts.cache = Some(status);
+            return Ok(Served::new(stored, &request));
+        }
+        Some(Found::Absence(revision)) => {
+            facts.cache = Some(CacheStatus::Absent);
+            return Err(Problem::absent(revision));
+        }
+        None => facts.cache = key.as_ref().map(|_| CacheStatus::Miss),
     }
-    let answer = handle(&request, admitted.access, worker).await?;
-    facts.cache = key.as_ref().map(|_| CacheStatus::Miss);
+    let answer = handle(&request, admitted.access, worker).await;
     cache::keep(&request, key, &answer, worker);
-    Ok(Served::new(answer, &request))
+    Ok(Served::new(answer?, &request))
 }
 
 async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context) -> Outcome<Answer> {

@@ -22,6 +22,8 @@ pub struct Problem {
     pub extension: Option<(&'static str, serde_json::Value)>,
     /// Headers that belong to this answer: `Allow`, `WWW-Authenticate`.
     pub headers: Vec<(&'static str, String)>,
+    /// The revision at which a thing was looked for and was not there, by a caller who may look.
+    pub absent_at: Option<i64>,
 }
 
 /// What a handler gives.
@@ -37,6 +39,12 @@ impl Problem {
     #[must_use]
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "There is no such resource, or it is not yours.")
+    }
+
+    /// A thing that is not there at this revision of a tenant that the caller may read.
+    #[must_use]
+    pub fn absent(revision: i64) -> Self {
+        Self { absent_at: Some(revision), ..Self::new(Code::NotFound, "There is no such thing here.") }
     }
 
     /// A parameter of path or query that does not parse.
@@ -193,7 +201,7 @@ pub fn status(code: Code) -> u16 {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, cause: None, extension: None, headers: Vec::new() }
+        Self { refusal, cause: None, extension: None, headers: Vec::new(), absent_at: None }
     }
 }
 
@@ -205,6 +213,7 @@ impl From<StoreError> for Problem {
                 Self::from(refusal).with_header("www-authenticate", challenge)
             }
             StoreError::Refused(refusal) => refusal.into(),
+            StoreError::Absent { revision } => Self::absent(revision),
             StoreError::Unavailable { detail, retry_after } => {
                 Self::unavailable(Code::UpstreamUnavailable, detail, retry_after)
             }

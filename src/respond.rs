@@ -35,6 +35,8 @@ pub struct Facts {
     pub limits: Option<LimitView>,
     /// Which cache level answered.
     pub cache: Option<CacheStatus>,
+    /// How long nobody has been able to confirm the revision that a copy was found at; 0 while Postgres answers.
+    pub stale_ms: u64,
 }
 
 /// A successful answer with the profile of its row.
@@ -158,7 +160,7 @@ fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, fact
     }
     let cache = facts.cache.unwrap_or(CacheStatus::Miss);
     if facts.cache.is_some() {
-        answer.set("cache-status", cache.header());
+        answer.set("cache-status", cache.header(facts.stale_ms));
     }
     answer.set("x-cache", cache.short());
     answer.set("server-timing", server_timing(context));
@@ -227,6 +229,7 @@ fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Opt
         db_retries = context.timings.retries(),
         gate_hops = context.gate_hops.get(),
         cache = facts.cache.map_or("", CacheStatus::short),
+        stale_ms = facts.stale_ms,
         limit_remaining = limits.map_or(0, |view| view.remaining),
         limit_policy = limits.map_or("", |view| view.policy.as_str()),
         bytes = answer.body.len(),

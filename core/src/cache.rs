@@ -2,6 +2,8 @@
 //!
 //! In scope: the profiles of the route table and the key of the stored copy. Out of scope: keeping it.
 
+use sha2::{Digest, Sha256};
+
 use crate::id::WorkspaceId;
 
 /// How an answer may be kept. Every row of the route table names one.
@@ -57,6 +59,30 @@ pub fn key(workspace: WorkspaceId, visibility: &str, route: &str, query: &str, r
     format!("/1/{workspace}/{visibility}/{revision}/{route}/{query}")
 }
 
+/// What a store that others can write to holds under a key: a digest over key, headers and body, then both.
+#[must_use]
+pub fn sealed(key: &str, headers: &str, body: &str) -> String {
+    format!("1 {}\n{headers}\n{body}", digest(key, headers, body))
+}
+
+/// Headers and body of what [`sealed`] made for this very key. Anything else (of another key, cut off, changed, of
+/// another format) is nothing.
+#[must_use]
+pub fn unsealed<'a>(key: &str, text: &'a str) -> Option<(&'a str, &'a str)> {
+    let (seal, rest) = text.strip_prefix("1 ")?.split_once('\n')?;
+    let (headers, body) = rest.split_once('\n')?;
+    (seal == digest(key, headers, body)).then_some((headers, body))
+}
+
+fn digest(key: &str, headers: &str, body: &str) -> String {
+    let mut hash = Sha256::new();
+    // Neither a key nor a line of headers holds a line feed: three texts never read as another three.
+    for part in [key, "\n", headers, "\n", body] {
+        hash.update(part.as_bytes());
+    }
+    crate::encoding::to_hex(&hash.finalize())
+}
+
 /// Escapes everything that could end a segment, the escape itself included: two texts never share one escape.
 fn escape(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -84,6 +110,27 @@ mod tests {
             "/1/ws_00000000000000000000000000/viewer/7/%2fv1%2fworkspaces%2fws_1%2fprojects/limit%3d2%26cursor%3da%252Fb"
         );
         assert_ne!(key(workspace, "viewer", route, "a=1&a=2", 7), key(workspace, "viewer", route, "a=2&a=1", 7));
+    }
+
+    /// The second cache outlives deploys too.
+    #[test]
+    fn the_form_of_a_sealed_copy_is_fixed() {
+        let sealed = sealed("/1/a", "[]", "{}");
+        assert_eq!(sealed, "1 0d80a391889a51550d66f50f7860d689b1e5ae16faf8c3150ce02b658919fa46\n[]\n{}");
+        assert_eq!(unsealed("/1/a", &sealed), Some(("[]", "{}")));
+    }
+
+    #[test]
+    fn what_was_not_sealed_for_this_key_is_nothing() {
+        let text = sealed("/1/a", "[[\"etag\",\"1\"]]", "{\"a\":\n1}");
+        assert_eq!(unsealed("/1/a", &text), Some(("[[\"etag\",\"1\"]]", "{\"a\":\n1}")));
+        assert_eq!(unsealed("/1/b", &text), None);
+        let cut = text.get(..text.len() - 1).unwrap_or_default();
+        let changed =
+            [cut, &text.replace('a', "b"), &text.replacen('1', "2", 1), &format!("{text} "), "", "1 ", "\n\n"];
+        for lie in changed {
+            assert_eq!(unsealed("/1/a", lie), None, "{lie}");
+        }
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Grant {
     pub tokens_ms: u64,
     /// What headers show.
     pub view: LimitView,
+    /// While Postgres does not answer: for how long, in milliseconds, the gate should have known better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_ms: Option<u64>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -92,6 +95,7 @@ mod tests {
             tokens: 1,
             tokens_ms: 5000,
             view,
+            stale_ms: None,
         }
     }
 
@@ -101,6 +105,9 @@ mod tests {
         let text = r#"{"outcome":"granted","role":"editor","org":null,"plan":"free","region":"weur","revision":7,"authz_epoch":2,"workspace_lease_ms":1000,"tokens":1,"tokens_ms":5000,"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1}}"#;
         assert_eq!(serde_json::to_string(&Admission::Granted(grant())).expect("json"), text);
         assert_eq!(serde_json::from_str::<Admission>(text).expect("grant"), Admission::Granted(grant()));
+        let stale = Grant { stale_ms: Some(1200), ..grant() };
+        let text = text.replace(r#""reset_s":1}}"#, r#""reset_s":1},"stale_ms":1200}"#);
+        assert_eq!(serde_json::to_string(&Admission::Granted(stale)).expect("json"), text);
         assert_eq!(serde_json::to_string(&Admission::NotFound).expect("json"), r#"{"outcome":"not-found"}"#);
     }
 

@@ -267,10 +267,11 @@ impl WorkspaceGate {
             region: known.region,
             revision: known.revision,
             authz_epoch: known.authz_epoch,
-            workspace_lease_ms: self.leases.workspace_ms,
+            workspace_lease_ms: self.leases.workspace_ms.min(known.holds_ms),
             tokens: admit.cost.saturating_add(extra),
             tokens_ms: self.leases.token_ms,
             view,
+            stale_ms: known.stale_ms,
         }
     }
 }

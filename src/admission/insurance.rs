@@ -114,5 +114,6 @@ fn tenantless() -> Grant {
         tokens: 1,
         tokens_ms: 0,
         view,
+        stale_ms: None,
     }
 }

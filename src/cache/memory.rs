@@ -1,6 +1,7 @@
 //! The first level: a few megabytes of this isolate, looked up without leaving WebAssembly.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
@@ -9,6 +10,11 @@ use lru::LruCache;
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// One copy: larger ones would push out too many others.
 const MOST_ENTRY_BYTES: usize = 512 * 1024;
+
+/// Absences: a table of its own, so that whoever guesses ids pushes out no copy.
+const MOST_ABSENT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// A longer key is not worth remembering: 4,096 of these are at most 2 MB.
+const MOST_ABSENT_KEY: usize = 512;
 
 /// An answer as it was kept: its own headers and its body, nothing of the request it was made for.
 #[derive(Debug)]
@@ -30,11 +36,13 @@ impl Copy {
 pub struct Memory {
     copies: RefCell<LruCache<String, Rc<Copy>>>,
     bytes: Cell<usize>,
+    absent: RefCell<LruCache<String, u64>>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { copies: RefCell::new(LruCache::unbounded()), bytes: Cell::new(0) }
+        let absent = RefCell::new(LruCache::new(MOST_ABSENT));
+        Self { copies: RefCell::new(LruCache::unbounded()), bytes: Cell::new(0), absent }
     }
 }
 
@@ -42,6 +50,18 @@ impl Memory {
     /// A copy by its key.
     pub fn get(&self, key: &str) -> Option<Rc<Copy>> {
         self.copies.borrow_mut().get(key).map(Rc::clone)
+    }
+
+    /// Whether it is known that there is nothing under this key.
+    pub fn is_absent(&self, key: &str, now_ms: u64) -> bool {
+        self.absent.borrow_mut().get(key).is_some_and(|until| *until > now_ms)
+    }
+
+    /// Remembers that there is nothing under this key.
+    pub fn put_absent(&self, key: String, until_ms: u64) {
+        if key.len() <= MOST_ABSENT_KEY {
+            self.absent.borrow_mut().put(key, until_ms);
+        }
     }
 
     /// Keeps a copy, dropping those unused for longest until it fits.
@@ -81,6 +101,21 @@ mod tests {
         }
         assert!(memory.bytes.get() <= MOST_BYTES);
         assert!(memory.get("1").is_none() && memory.get(&(many - 1).to_string()).is_some());
+    }
+
+    #[test]
+    fn absences_end_are_bounded_and_push_out_no_copy() {
+        let memory = Memory::default();
+        memory.put("copy".to_owned(), copy(10));
+        memory.put_absent("first".to_owned(), 100);
+        assert!(memory.is_absent("first", 99) && !memory.is_absent("first", 100));
+        memory.put_absent("x".repeat(513), 100);
+        assert!(!memory.is_absent(&"x".repeat(513), 0));
+        for number in 0..5000 {
+            memory.put_absent(number.to_string(), 100);
+        }
+        assert!(!memory.is_absent("first", 0) && memory.is_absent("4999", 0));
+        assert!(memory.get("copy").is_some());
     }
 
     #[test]

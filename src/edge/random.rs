@@ -13,6 +13,13 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A random number from 0 up to 1, for spreading retries.
+#[must_use]
+pub fn fraction() -> f64 {
+    let [byte] = bytes();
+    f64::from(byte) / 256.0
+}
+
 macro_rules! mint {
     ($($function:ident => $id:ident),+ $(,)?) => {
         $(

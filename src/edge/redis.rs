@@ -4,11 +4,19 @@
 
 use std::time::Duration;
 
+use drey_core::retry::{Effect, Retry, Signal, decide};
 use drey_store::Secret;
 use serde::Deserialize;
+use worker::Delay;
 
-/// A second cache that takes longer than this is slower than Postgres.
-const TIMEOUT: Duration = Duration::from_millis(150);
+use super::{clock, random};
+
+/// A second cache that takes longer than this, repetitions included, is slower than Postgres.
+const GET_MS: u64 = 150;
+/// Nobody waits for a copy to be stored; still it must end.
+const SET_MS: u64 = 1_000;
+/// The largest copy is 1.1 MB, and as a JSON string at most twice that in practice. More is not ours.
+const MOST_REPLY_BYTES: usize = 4 * 1024 * 1024;
 
 /// A client; it holds only configuration, so one serves every request of the isolate.
 #[derive(Debug)]
@@ -23,6 +31,27 @@ struct Reply {
     result: Option<String>,
 }
 
+/// A call that brought no reply.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Request(#[from] reqwest::Error),
+    #[error("the reply is larger than any of ours")]
+    TooLarge,
+    #[error("the reply is none: {0}")]
+    Garbage(#[from] serde_json::Error),
+}
+
+impl Failure {
+    /// In the words of the retry table: only a connection that broke and a server in trouble are worth another try.
+    fn signal(&self) -> Signal<'static> {
+        match self {
+            Self::Request(error) => error.status().map_or(Signal::Network, |status| Signal::Status(status.as_u16())),
+            Self::TooLarge | Self::Garbage(_) => Signal::Status(200),
+        }
+    }
+}
+
 impl Redis {
     /// A client of a REST endpoint.
     #[must_use]
@@ -30,27 +59,47 @@ impl Redis {
         Self { client: reqwest::Client::new(), url, token }
     }
 
-    /// `GET`; a miss when anything goes wrong. Reading twice is harmless, so a broken connection is tried once more.
+    /// `GET`; a miss when anything goes wrong.
     pub async fn get(&self, key: &str) -> Option<String> {
-        let command = ["GET", key];
-        let first = self.command(&command).await;
-        let reply = match first {
-            Err(error) if error.is_request() => self.command(&command).await,
-            other => other,
-        };
+        let reply = self.repeat(&["GET", key], GET_MS).await;
         reply.inspect_err(|error| tracing::debug!(target: "redis", %error, "miss")).ok()?.result
     }
 
     /// `SET … EX`; lost when anything goes wrong.
     pub async fn set(&self, key: &str, value: &str, seconds: u32) {
         let seconds = seconds.to_string();
-        if let Err(error) = self.command(&["SET", key, value, "EX", &seconds]).await {
+        if let Err(error) = self.repeat(&["SET", key, value, "EX", &seconds], SET_MS).await {
             tracing::debug!(target: "redis", %error, "not stored");
         }
     }
 
-    async fn command(&self, command: &[&str]) -> reqwest::Result<Reply> {
-        let request = self.client.post(&self.url).bearer_auth(self.token.expose()).timeout(TIMEOUT).json(command);
-        request.send().await?.error_for_status()?.json().await
+    /// Sends a command whose second run changes nothing (`GET`, `SET`; never one that counts), again where the retry
+    /// table says so and the time allows it.
+    async fn repeat(&self, command: &[&str], within_ms: u64) -> Result<Reply, Failure> {
+        let until_ms = clock::now_ms() + within_ms;
+        let left_ms = || until_ms.saturating_sub(clock::now_ms());
+        let mut attempt = 1;
+        loop {
+            let failure = match self.send(command, left_ms()).await {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => failure,
+            };
+            match decide(failure.signal(), Effect::Idempotent, attempt, random::fraction()) {
+                Retry::After(ms) if u64::from(ms) < left_ms() => Delay::from(Duration::from_millis(ms.into())).await,
+                Retry::After(_) | Retry::Stop => return Err(failure),
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn send(&self, command: &[&str], within_ms: u64) -> Result<Reply, Failure> {
+        let request = self.client.post(&self.url).bearer_auth(self.token.expose()).json(command);
+        let response = request.timeout(Duration::from_millis(within_ms)).send().await?.error_for_status()?;
+        let declared = response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
+        if declared.is_some_and(|bytes| bytes > MOST_REPLY_BYTES) {
+            return Err(Failure::TooLarge);
+        }
+        let text = response.text().await?;
+        if text.len() > MOST_REPLY_BYTES { Err(Failure::TooLarge) } else { Ok(serde_json::from_str(&text)?) }
     }
 }

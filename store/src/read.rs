@@ -75,7 +75,9 @@ pub(crate) async fn one<T>(
         let row = answer.first(0)?;
         check(&row, needed)?;
         if row.is_null(2) {
-            return Err(refused(Code::NotFound, "There is no such thing here."));
+            // A replica may only be behind: what it does not have is no proof of absence.
+            let refused = refused(Code::NotFound, "There is no such thing here.");
+            return Err(if s.is_current() { StoreError::Absent { revision: row.i64(1)? } } else { refused });
         }
         Ok(Read { item: item(&row)?, revision: row.i64(1)? })
     };

@@ -1,4 +1,5 @@
 /** What a repeated read costs, and that no cached answer outlives its truth or leaves its tenant. */
+import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import {
   type Answer,
@@ -205,6 +206,80 @@ test("reads name the revision they were made at", async () => {
   expect(hit.headers.get("x-drey-revision")).toBe("2");
 });
 
+test("what is not there costs one query, is never stored outside, and shows at once when it comes", async () => {
+  const place = await home();
+  const guest = await orgMember({ id: place.org_id, owner: place.owner }, "member");
+  const path = `/v1/workspaces/${place.id}/members/${guest.id}`;
+  const first = await call(place.owner, "GET", path);
+  expect(first.headers.get("cache-status")).toBe("drey; fwd=miss");
+  const mine = trace();
+  const again = await call(place.owner, "GET", path, undefined, { traceparent: mine.traceparent });
+  const [one, other] = [expectProblem(first, 404, "not-found"), expectProblem(again, 404, "not-found")];
+  expect(again.headers.get("cache-status")).toBe("drey; hit; detail=absent");
+  expect((await neonCounters(mine.id)).requests).toBe(0);
+  expect({ ...one, request_id: "" }).toEqual({ ...other, request_id: "" });
+  expect(one.request_id).not.toBe(other.request_id);
+  const put = await call(place.owner, "PUT", `${path}`, { role: "viewer" });
+  const since = Date.now();
+  const revision = { "x-drey-revision": String(put.headers.get("x-drey-revision")) };
+  expectStatus(await call(place.owner, "GET", path), 200);
+  for (const api of world().apis) {
+    expectStatus(await call({ ...place.owner, api }, "GET", path, undefined, revision), 200);
+    await poll(
+      `the member on ${api}`,
+      async () => (await call({ ...place.owner, api }, "GET", path)).status === 200,
+    );
+  }
+  expect(Date.now() - since).toBeLessThan(2_000);
+});
+
+test("of documents no absence is kept: their scopes come without a new revision", async () => {
+  const place = await home();
+  const path = `/v1/workspaces/${place.id}/sync/collection/later`;
+  for (let n = 0; n < 2; n += 1) {
+    const answer = await call(place.owner, "GET", path);
+    expectProblem(answer, 404, "not-found");
+    expect(answer.headers.get("cache-status")).toBe("drey; fwd=miss");
+  }
+});
+
+test("whichever level answers, ids, trace and limits are the request's own", async () => {
+  const place = await home();
+  const [here, there] = [place.owner, { ...place.owner, api: world().apis[1] }];
+  await using cell = await world().restart({});
+  const afar = { ...place.owner, api: cell.api };
+  for (const [level, reader] of [
+    ["memory", here],
+    ["cache-api", there],
+    ["redis", afar],
+  ] as const) {
+    let limit = 0;
+    const hit = await poll(`a hit of ${level}`, async () => {
+      limit += 1;
+      const path = `/v1/workspaces/${place.id}/projects?limit=${limit % 100}`;
+      const first = await named(here, "GET", path);
+      const second = await named(reader, "GET", path);
+      return second.headers.get("cache-status")?.endsWith(`detail=${level}`) && { first, second };
+    });
+    expect(hit.second.text).toBe(hit.first.text);
+    expectOwn(hit.first, hit.second);
+  }
+});
+
+test("a replay carries ids, trace and limits of its own", async () => {
+  const place = await home();
+  const key = { "idempotency-key": randomUUID() };
+  const create = () =>
+    named(place.owner, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Once" }, key);
+  const [first, second] = [await create(), await create()];
+  expect([first.headers.get("idempotent-replayed"), second.headers.get("idempotent-replayed")]).toEqual([
+    null,
+    "true",
+  ]);
+  expect(second.text).toBe(first.text);
+  expectOwn(first, second);
+});
+
 test("writes and refusals are no-store", async () => {
   const place = await home();
   const write = await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "Write" });
@@ -221,6 +296,35 @@ async function untilHit(caller: User, path: string): Promise<{ answer: Answer<un
     if (answer.headers.get("x-cache") !== "HIT") return undefined;
     return { answer, requests: (await neonCounters(mine.id)).requests };
   });
+}
+
+/** A call with a trace and a correlation id that no other has; checks that the answer gives them back. */
+async function named(
+  caller: User,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer<unknown>> {
+  const mine = trace();
+  const correlation = `order-${mine.id}`;
+  const own = { ...headers, traceparent: mine.traceparent, "x-correlation-id": correlation };
+  const answer = await call<unknown>(caller, method, path, body, own);
+  expect(answer.headers.get("traceparent")).toContain(mine.id);
+  expect(answer.headers.get("traceparent")).not.toBe(mine.traceparent);
+  expect(answer.headers.get("x-correlation-id")).toBe(correlation);
+  expect(answer.headers.get("x-actor-id")).toBe(caller.id);
+  return answer;
+}
+
+function expectOwn(first: Answer<unknown>, second: Answer<unknown>): void {
+  expect(second.headers.get("x-request-id")).toMatch(/^req_/);
+  expect(second.headers.get("x-request-id")).not.toBe(first.headers.get("x-request-id"));
+  expect(second.headers.get("server-timing")).toMatch(/^total;dur=/);
+  for (const answer of [first, second]) {
+    expect(answer.headers.get("ratelimit")).toMatch(/^"(relaxed|standard)";r=\d+;t=\d+$/);
+  }
+  expect(second.headers.get("ratelimit")).not.toBe(first.headers.get("ratelimit"));
 }
 
 function varyOf(answer: Answer<unknown>): string[] {

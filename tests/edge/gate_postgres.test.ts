@@ -1,6 +1,15 @@
 /** What a gate does while Postgres is down, slow, or older than the news. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, member, type OwnedWorkspace, type User } from "./actors.ts";
+import {
+  atOnce,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  type OwnedWorkspace,
+  type User,
+} from "./actors.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
@@ -31,6 +40,12 @@ test("while Postgres is down, kept reads go on, writes say when to come again, a
     const since = Date.now();
     const read = expectStatus(await projects(place.owner, place), 200);
     expect(read.headers.get("x-cache")).toBe("HIT");
+    await poll("the mark of what nobody can confirm", async () =>
+      /^drey; hit; ttl=-\d+; detail=memory$/.test((await status(place)) ?? ""),
+    );
+    const unkept = await call(place.owner, "GET", `/v1/workspaces/${place.id}/projects?limit=3`);
+    expectProblem(unkept, 503, "upstream-unavailable");
+    expect(Number(unkept.headers.get("retry-after"))).toBeGreaterThan(0);
     const write = await call(place.owner, "POST", `/v1/workspaces/${place.id}/projects`, { name: "Later" });
     expectProblem(write, 503, "upstream-unavailable");
     expect(Number(write.headers.get("retry-after"))).toBeGreaterThan(0);
@@ -44,6 +59,30 @@ test("while Postgres is down, kept reads go on, writes say when to come again, a
     way.down(false);
   }
   await poll("the recovery", async () => (await projects(place.owner, place)).status === 200);
+  await poll("its confirmation", async () => (await status(place)) === "drey; hit; detail=memory");
+});
+
+test("while Postgres is known to be silent, one caller waits for it and the others do not", async () => {
+  await using patient = await world().restart({
+    NEON_HTTP_URL: way.url,
+    GATE_REFRESH_MS: "50",
+    WORKSPACE_LEASE_MS: "20",
+  });
+  const place = await home(patient.api);
+  expectStatus(await projects(place.owner, place), 200);
+  // The gate's own question for this workspace is not answered at all, so its caller waits as long as a load may take.
+  const load = way.hold("authz_epoch, workspace_role(");
+  try {
+    await poll("the silence", async () => (await status(place))?.includes("ttl=-"));
+    const since = Date.now();
+    const waited = await atOnce(10, async () => {
+      expectStatus(await projects(place.owner, place), 200);
+      return Date.now() - since;
+    });
+    expect(waited.filter((ms) => ms < 1_000).length).toBeGreaterThanOrEqual(9);
+  } finally {
+    load.release();
+  }
 });
 
 test("a true revision is not called impossible because Postgres is down", async () => {
@@ -92,6 +131,10 @@ test("a notice that nobody delivers costs a refresh and a lease", async () => {
   );
   expect(Date.now() - since).toBeLessThan(50 + 20 + 1_000);
 });
+
+async function status(place: OwnedWorkspace): Promise<string | null> {
+  return (await projects(place.owner, place)).headers.get("cache-status");
+}
 
 function projects(caller: User, place: OwnedWorkspace) {
   return call(caller, "GET", `/v1/workspaces/${place.id}/projects`);

@@ -96,6 +96,7 @@ fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
         tokens,
         tokens_ms: TOKENS_MS,
         view,
+        stale_ms: None,
     }
 }
 

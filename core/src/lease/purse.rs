@@ -155,6 +155,7 @@ mod tests {
             tokens,
             tokens_ms: 5000,
             view,
+            stale_ms: None,
         }
     }
 

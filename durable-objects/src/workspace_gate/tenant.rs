@@ -1,7 +1,8 @@
 //! What a gate knows of its tenant: revision, epoch, plan, and the roles of those who called lately.
 //!
 //! Freshness: within `GATE_REFRESH_MS` of the last load nothing is asked. After it the next caller asks Postgres, and
-//! while Postgres does not answer what is known holds until `GATE_STALE_MS`; then the gate answers that it cannot vouch.
+//! while Postgres does not answer what is known holds until `GATE_STALE_MS`, and says so; then the gate answers that it
+//! cannot vouch.
 //! Roles are loaded per caller, side by side, and dropped when the epoch moves: a role never changes without it.
 
 use std::cell::{Cell, RefCell};
@@ -25,6 +26,8 @@ const MOST_ROLES: usize = 10_000;
 const LOAD_MS: u64 = 1_800;
 /// A refresh takes this long at the most before others ask as well; it is part of the six seconds that a lost notice costs.
 const REFRESH_MS: u64 = 200;
+/// After a load that Postgres did not answer one caller a second tries again; the others do not wait for him.
+const RETRY_MS: u64 = 1_000;
 /// How often a load that news has overtaken is asked again.
 const MOST_LOADS: u32 = 3;
 /// A load this young answers a caller who names a revision that nobody has seen: he gains nothing by asking again.
@@ -41,6 +44,10 @@ pub(super) struct Known {
     pub(super) authz_epoch: i64,
     /// Whether Postgres has just said so.
     pub(super) is_fresh: bool,
+    /// How far this is past its refresh, while Postgres does not answer.
+    pub(super) stale_ms: Option<u64>,
+    /// For how long it holds if Postgres stays silent.
+    pub(super) holds_ms: u64,
 }
 
 impl Default for Known {
@@ -53,6 +60,8 @@ impl Default for Known {
             revision: 0,
             authz_epoch: 0,
             is_fresh: false,
+            stale_ms: None,
+            holds_ms: u64::MAX,
         }
     }
 }
@@ -83,6 +92,8 @@ pub(super) struct Tenant {
     stale_ms: u64,
     memory: RefCell<Memory>,
     refreshing_ms: Cell<u64>,
+    /// When Postgres did not answer the last load; 0 since it has.
+    silent_ms: Cell<u64>,
 }
 
 impl Tenant {
@@ -93,6 +104,7 @@ impl Tenant {
             stale_ms: environment::number(env, "GATE_STALE_MS", 60_000).unwrap_or(60_000),
             memory: RefCell::default(),
             refreshing_ms: Cell::default(),
+            silent_ms: Cell::default(),
         }
     }
 
@@ -116,6 +128,9 @@ impl Tenant {
         if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms + REFRESH_MS).filter(|_| asking) {
             return member(known).map(Some);
         }
+        if let Some(known) = self.while_silent(user, now_ms()).filter(|known| known.revision >= least) {
+            return member(known).map(Some);
+        }
         self.refreshing_ms.set(now_ms());
         let known = self.load(subject, user, &now_ms).await?;
         if known.revision < least && known.is_fresh {
@@ -135,6 +150,22 @@ impl Tenant {
         self.remembered(user, now_ms, most_age_ms).filter(|known| !doubted && known.revision >= least)
     }
 
+    /// What holds while Postgres is known not to answer and somebody else is trying, or has just tried.
+    fn while_silent(&self, user: UserId, now_ms: u64) -> Option<Known> {
+        let silent_ms = self.silent_ms.get();
+        let tried = now_ms.saturating_sub(silent_ms) < RETRY_MS.min(self.refresh_ms);
+        let trying = self.refreshing_ms.get() > silent_ms && now_ms.saturating_sub(self.refreshing_ms.get()) < LOAD_MS;
+        if silent_ms > 0 && (tried || trying) { self.vouch(user, now_ms) } else { None }
+    }
+
+    /// What is known, for a minute and not a second longer; that Postgres no longer says so goes along.
+    fn vouch(&self, user: UserId, now_ms: u64) -> Option<Known> {
+        let known = self.remembered(user, now_ms, self.stale_ms)?;
+        let age_ms = now_ms.saturating_sub(self.memory.borrow().loaded_ms);
+        let stale_ms = Some(age_ms.saturating_sub(self.refresh_ms).max(1));
+        Some(Known { stale_ms, holds_ms: self.stale_ms.saturating_sub(age_ms), ..known })
+    }
+
     fn remembered(&self, user: UserId, now_ms: u64, most_age_ms: u64) -> Option<Known> {
         let memory = self.memory.borrow();
         let tenant = memory.tenant.as_ref()?;
@@ -149,6 +180,7 @@ impl Tenant {
             let (heard, began_ms) = (self.memory.borrow().heard, now_ms());
             match self.ask(subject, user, began_ms).await {
                 Ok(Some(known)) => {
+                    self.silent_ms.set(0);
                     if let Some(known) = self.learn(user, known, heard, began_ms) {
                         return Ok(known);
                     }
@@ -158,8 +190,10 @@ impl Tenant {
                     self.memory.replace(Memory { heard, ..Memory::default() });
                     return Err(Admission::NotFound);
                 }
-                // Postgres is down: what is known holds for a minute, and not a second longer.
-                Err(_) => return self.remembered(user, now_ms(), self.stale_ms).ok_or(Admission::Unavailable),
+                Err(_) => {
+                    self.silent_ms.set(now_ms());
+                    return self.vouch(user, now_ms()).ok_or(Admission::Unavailable);
+                }
             }
         }
         Err(Admission::Unavailable)
@@ -242,6 +276,7 @@ fn known<R: Display>(state: GateState<R>) -> Known {
         revision: state.revision,
         authz_epoch: state.authz_epoch,
         is_fresh: true,
+        ..Known::default()
     }
 }
 

@@ -16,6 +16,12 @@ pub enum StoreError {
     /// The caller's fault.
     #[error("{0}")]
     Refused(Refusal),
+    /// The caller may look, and there is no such thing.
+    #[error("there is no such thing at revision {revision}")]
+    Absent {
+        /// Of the tenant, in the same snapshot: what the absence is filed under.
+        revision: i64,
+    },
     /// The database cannot be reached, or has no room: worth another try later.
     #[error("the database is unavailable: {detail}")]
     Unavailable {
