@@ -9,12 +9,14 @@ import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { checkBuild } from "./check-build.mjs";
+import { withPlainEntry } from "./entry.mjs";
 import { inputsHash } from "./inputs.mjs";
 import { withLock } from "./lock.mjs";
 import { withoutNames } from "./wasm.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const WASM = join(ROOT, "build", "index_bg.wasm");
+const SHIM = join(ROOT, "build", "index.js");
 const STAMP = join(ROOT, "build", ".inputs");
 
 /** The limit of the project, not of the platform: a cold isolate compiles every byte. */
@@ -44,6 +46,7 @@ function build() {
   const started = Date.now();
   console.log(`drey: building the Worker (${profile.join(" ")})`);
   compile();
+  writeFileSync(SHIM, withPlainEntry(readFileSync(SHIM, "utf8")));
   if (profile.includes("--release")) setNamesAside();
   checkBuild(ROOT);
   report(`built the Worker in ${Math.round((Date.now() - started) / 1000)} s`);

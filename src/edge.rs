@@ -6,6 +6,7 @@
 pub mod boundary;
 pub mod clock;
 pub mod crypto;
+pub mod eager;
 pub mod fetch;
 pub mod log;
 pub mod random;

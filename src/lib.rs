@@ -3,7 +3,9 @@
 //! In scope here: the events of the Worker. Everything else is behind [`routes`], the table of what the API can do, and
 //! [`pipeline`], the way every request goes.
 
-use worker::{Context, Env, event};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Context, Env};
 
 // The linker drops a crate that nothing is used from, and the object classes with it (wasm-bindgen #649).
 use drey_durable_objects as _;
@@ -27,7 +29,14 @@ pub mod router;
 pub mod routes;
 
 /// Every HTTP request. Each error has become an answer by the time it is here.
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<web_sys::Response> {
-    pipeline::answer(&request, &env, &context).await.map_err(worker::Error::from)
+///
+/// The exported `fetch` of `#[event(fetch)]` would be an `async fn`, with a promise for every request: see
+/// [`edge::eager`].
+///
+/// # Errors
+/// Only what the runtime throws while a response is built.
+#[wasm_bindgen]
+pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Result<JsValue, JsValue> {
+    let context = Context::new(context);
+    edge::eager::now_or_promise(async move { pipeline::answer(&request, &env, &context).await.map(JsValue::from) })
 }

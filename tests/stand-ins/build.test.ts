@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ROOT } from "../../dev/paths.ts";
 import { checkBuild } from "../../scripts/check-build.mjs";
+import { withPlainEntry } from "../../scripts/entry.mjs";
 import { holderOf, identityOf, isAlive, takeLock } from "../../scripts/lock.mjs";
 import { withoutNames } from "../../scripts/wasm.mjs";
 
@@ -105,4 +106,21 @@ test("a module loses its names and nothing else", () => {
   const module = Buffer.from([...header, ...types, ...custom("name", 7, 7), ...custom("producers", 0)]);
   const stripped = withoutNames(module);
   expect([...stripped]).toEqual([...header, ...types, ...custom("producers", 0)]);
+});
+
+describe("the plain entry", () => {
+  const SHIM =
+    'function q(){s.criticalError&&b()}addEventListener("error",r=>{x(r.error)});' +
+    "n.prototype.fetch=async function(e){let t=go$(e,this.env,this.ctx);return this.ctx.waitUntil(t),t};" +
+    "export{a as Room,f as default};";
+
+  test("takes the place of the class, calls the same functions, and leaves the objects alone", () => {
+    const entry = withPlainEntry(SHIM);
+    expect(entry).toContain("export{a as Room,plainEntry as default}");
+    for (const call of ["q();", "go$(request, env, context)", "x(error);"]) expect(entry).toContain(call);
+  });
+
+  test("fails when worker-build writes something else", () => {
+    expect(() => withPlainEntry(SHIM.replace("waitUntil", "keepAlive"))).toThrow("no serve in worker-build");
+  });
 });

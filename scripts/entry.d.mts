@@ -1,0 +1,2 @@
+/** The module with the plain entry. */
+export function withPlainEntry(source: string): string;
