@@ -7,8 +7,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-/** A brake of the platform's that the gates replace where it is absent, as under `npm run dev`. */
-const OPTIONAL = new Set(["ANON_LIMIT"]);
+/** Brakes of the platform's that the gates replace where they are absent, as under `npm run dev`. */
+const OPTIONAL = new Set(["ANON_LIMIT", "SIGNIN_LIMIT"]);
 
 const known = namesInCode();
 const problems = Object.entries(namesByEnvironment()).flatMap(([environment, bound]) => [

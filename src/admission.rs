@@ -5,6 +5,7 @@
 
 mod api_key;
 mod credential;
+mod flood;
 mod gate;
 mod insurance;
 mod jwks;
@@ -16,10 +17,10 @@ mod tenant;
 use std::rc::Rc;
 
 use drey_core::id::UserId;
-use drey_core::lease::{Admission, Denial};
+use drey_core::lease::Denial;
 use drey_core::limit::{LimitView, Tier};
 use drey_core::refusal::{Code, Refusal};
-use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_key};
+use drey_durable_objects::workspace_gate::Subject;
 
 use crate::call::Access;
 use crate::problem::{Outcome, Problem};
@@ -29,6 +30,7 @@ use crate::routes::{Limit, Who, tickets};
 
 pub use api_key::{ApiKeys, HeldKey};
 pub use credential::Verified;
+pub use flood::Floods;
 pub use insurance::Insurance;
 pub use jwks::KeySets;
 pub use leases::Leases;
@@ -65,14 +67,14 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         Limit::Tier(tier, cost) => (tier, cost),
     };
     if request.route.policy.who == Who::Public {
-        let limits = anonymous(request, tier, cost).await?;
+        let limits = flood::charge(request, tier, cost).await?;
         return Ok(Admitted { access: Access::Public, limits });
     }
     if request.route.policy.who == Who::Operator {
         return operator::admit(request, tier, cost).await;
     }
     if let Some(ticket) = tickets::brought(request) {
-        return by_ticket(request, &ticket, cost).await;
+        return by_ticket(request, &ticket).await;
     }
     let principal = credential::verify(request).await?;
     facts.actor = Some(principal.user);
@@ -94,51 +96,12 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
 
 /// A ticket was admitted and charged when it was made, and is good once: its room vouches for it. A forged one pays like
 /// any unknown credential, and reaches nothing.
-async fn by_ticket(request: &Request<'_>, ticket: &str, cost: u32) -> Outcome<Admitted> {
+async fn by_ticket(request: &Request<'_>, ticket: &str) -> Outcome<Admitted> {
     if tickets::is_ours(request, ticket)? {
         return Ok(Admitted { access: Access::Public, limits: None });
     }
-    anonymous(request, Tier::Anonymous, cost).await?;
+    flood::stranger(request).await?;
     Err(tickets::refused())
-}
-
-/// Charges a call without a known credential to its address: by the platform's rate-limit binding where there is one
-/// (no hop), else by one of 64 gates. A brake that is down lets the call through: what a credential protects is still
-/// behind the credential.
-pub async fn anonymous(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<LimitView>> {
-    if let Some(allowed) = platform_limit(request).await {
-        return if allowed { Ok(None) } else { Err(flood()) };
-    }
-    by_address(request, tier, cost).await
-}
-
-/// Charges an address at its gate.
-async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Option<LimitView>> {
-    let subject = Subject::anonymous(&request.context.address);
-    let address = request.context.address.clone();
-    let admit = Admit { principal: None, api_key: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };
-    let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(gate::TIMEOUT_MS) };
-    match client.admit(&subject, &admit).await {
-        Ok(Admission::Granted(grant)) => Ok(Some(grant.view)),
-        Ok(Admission::Denied(denial)) => Err(limited(&denial)),
-        Ok(_) | Err(_) => Ok(None),
-    }
-}
-
-/// The platform's verdict, if the binding is configured; it counts per location, an abuse brake and no quota.
-async fn platform_limit(request: &Request<'_>) -> Option<bool> {
-    let limiter = request.env.rate_limiter("ANON_LIMIT").ok()?;
-    let outcome = limiter.limit(address_key(&request.context.address)).await.ok()?;
-    Some(outcome.success)
-}
-
-fn flood() -> Problem {
-    let detail = "Too many calls without a known credential from this address. Retry after 10 s.";
-    let mut problem: Problem = Refusal::new(Code::RateLimited, detail).with_retry_after(10).into();
-    // The numbers of the binding in wrangler.toml: it tells only yes or no.
-    let view = LimitView { policy: "anonymous".to_owned(), limit: 600, window_s: 60, remaining: 0, reset_s: 10 };
-    problem.headers = drey_core::limit::headers(&view);
-    problem
 }
 
 async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {

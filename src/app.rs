@@ -9,11 +9,12 @@ use drey_durable_objects::environment::ConfigError;
 use drey_store::Neon;
 use worker::Env;
 
-use crate::admission::{ApiKeys, Insurance, KeySets, Leases, Remembered, Verified};
+use crate::admission::{ApiKeys, Floods, Insurance, KeySets, Leases, Remembered, Verified};
 use crate::cache::memory::Memory;
 use crate::config::Config;
 use crate::edge::log;
 use crate::edge::redis::Redis;
+use crate::load::Load;
 use crate::router::Index;
 
 /// One isolate's application.
@@ -35,6 +36,10 @@ pub struct App {
     pub keys: KeySets,
     /// Tenants that do not exist for a caller.
     pub remembered: Remembered,
+    /// Addresses that call too much without a known credential.
+    pub floods: Floods,
+    /// How much is under way.
+    pub load: Load,
     /// Copies of answers.
     pub memory: Memory,
     /// Leases of callers in tenants.
@@ -70,6 +75,8 @@ impl App {
             api_keys: ApiKeys::default(),
             keys: KeySets::default(),
             remembered: Remembered::default(),
+            floods: Floods::default(),
+            load: Load::new(config.max_in_flight),
             memory: Memory::default(),
             leases: Leases::default(),
             insurance: Insurance::default(),

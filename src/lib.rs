@@ -19,6 +19,7 @@ pub mod config;
 pub mod context;
 pub mod edge;
 pub mod json;
+pub mod load;
 pub mod notices;
 pub mod pipeline;
 pub mod problem;

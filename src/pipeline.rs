@@ -15,6 +15,7 @@ use crate::cache::{self, CacheStatus, Found};
 use crate::call::{Access, Call};
 use crate::context::Context;
 use crate::edge::boundary::{self, BodyError, Head, Header};
+use crate::load::UnderWay;
 use crate::notices::{self, Notice};
 use crate::problem::{Outcome, Problem};
 use crate::query::Query;
@@ -29,6 +30,7 @@ pub async fn answer(raw: &web_sys::Request, env: &Env, worker: &worker::Context)
         Ok(app) => app,
         Err(error) => return respond::misconfigured(&error),
     };
+    let _under_way = UnderWay::new(&app);
     let head = Head::read(raw);
     let context = Context::new(&head, app.config.deadline_ms);
     let mut facts = Facts::default();
@@ -51,6 +53,7 @@ async fn serve(
 ) -> Outcome<Served> {
     let matched = app.index.find(&head.method, &head.path)?;
     facts.route = Some(matched.route);
+    app.load.admit(matched.route)?;
     admission::tenant_headers_agree(head, &matched.parameters)?;
     let request = Request {
         app,
@@ -79,6 +82,7 @@ async fn serve(
         }
         None => facts.cache = key.as_ref().map(|_| CacheStatus::Miss),
     }
+    app.load.admit_work(request.route)?;
     let answer = handle(&request, admitted.access, worker).await;
     cache::keep(&request, key, &answer, worker);
     Ok(Served::new(answer?, &request))

@@ -70,7 +70,7 @@ pub fn finish(
             (refused(problem.into_answer(&context.request_id)), Some(code), cause)
         }
     };
-    log(head, context, facts, &answer, code, cause.as_deref());
+    log(app, head, context, facts, &answer, code, cause.as_deref());
     if let Some(raw) = answer.raw.take() {
         return Ok(raw);
     }
@@ -205,7 +205,15 @@ fn cors(answer: &mut Answer, app: &App, head: &Head) {
 }
 
 /// One line per request. Never a token, a body, a query or a header's value.
-fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Option<Code>, cause: Option<&str>) {
+fn log(
+    app: &App,
+    head: &Head,
+    context: &Context,
+    facts: &Facts,
+    answer: &Answer,
+    code: Option<Code>,
+    cause: Option<&str>,
+) {
     if facts.route.is_some_and(|route| route.policy.limit == Limit::Free) {
         return;
     }
@@ -228,6 +236,7 @@ fn log(head: &Head, context: &Context, facts: &Facts, answer: &Answer, code: Opt
         db_round_trips = context.timings.round_trips(),
         db_retries = context.timings.retries(),
         gate_hops = context.gate_hops.get(),
+        in_flight = app.load.in_flight(),
         cache = facts.cache.map_or("", CacheStatus::short),
         stale_ms = facts.stale_ms,
         limit_remaining = limits.map_or(0, |view| view.remaining),

@@ -28,6 +28,8 @@ text_enum! {
         Relaxed = "relaxed",
         /// Calls whose credential is unknown, by address: a brake before any work is done for a stranger.
         Anonymous = "anonymous",
+        /// The same on routes of the strict tier: whoever tries credentials tries them there.
+        SignIn = "sign-in",
     }
 }
 

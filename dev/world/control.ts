@@ -14,7 +14,7 @@ export interface Control extends Listening {
 }
 
 /** Every test calls from this machine's address: its limit for callers not seen before would make files wait for each other. */
-const ONE_ADDRESS = { LIMITS: JSON.stringify({ anonymous: { base: 100_000 } }) };
+const ONE_ADDRESS = { anonymous: { base: 100_000 }, "sign-in": { base: 100_000 } };
 
 /** What a test orders. */
 interface CellOrder {
@@ -82,13 +82,18 @@ async function startCell(
 ): Promise<Cell> {
   const workers = await startWorkers({
     root: ROOT,
-    vars: { ...parts.services.vars, ...ONE_ADDRESS, ...vars },
+    vars: { ...parts.services.vars, ...vars, LIMITS: limits(vars.LIMITS) },
     isolates,
     broken,
   });
   const id = crypto.randomUUID();
   parts.cells.set(id, workers);
   return { apis: workers.apis, cell: `${self}/cells/${id}` };
+}
+
+/** A test's own limits count; those it does not name are wide where all tests call from one address. */
+function limits(own = "{}"): string {
+  return JSON.stringify({ ...ONE_ADDRESS, ...JSON.parse(own) });
 }
 
 async function stopCell(parts: Parts, id: string): Promise<object> {

@@ -238,7 +238,7 @@ impl WorkspaceGate {
             admit.api_key.map(|key| key.to_string()).or_else(|| admit.principal.map(|user| user.to_string()));
         let payer = Payer { subject, principal, address: address_key(&admit.address) };
         // The strict tier asks for every call: its bound has no slack.
-        let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous);
+        let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous | Tier::SignIn);
         let wish = if leased { Wish { wanted: admit.wanted, held: admit.held } } else { Wish::default() };
         let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
         Ok(match self.meter.charge(&limits, &payer, price, self.now_ms())? {

@@ -11,7 +11,6 @@ use std::rc::Rc;
 use drey_core::api_key::{AddressRange, Scope, Scopes, parse};
 use drey_core::id::{ApiKeyId, ProjectId, UserId, WorkspaceId};
 use drey_core::lease::Grant;
-use drey_core::limit::Tier;
 use drey_core::refusal::Code;
 use drey_core::trace::Traceparent;
 use drey_store::api_key::{self, Found};
@@ -19,7 +18,7 @@ use drey_store::{Caller, Deadline, Session, Timings};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
-use super::{Principal, anonymous};
+use super::{Principal, flood};
 use crate::edge::{clock, random};
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
@@ -91,7 +90,7 @@ pub(super) async fn verify(request: &Request<'_>, text: &str) -> Outcome<Princip
 }
 
 async fn stranger(request: &Request<'_>, text: &str, digest: [u8; 32]) -> Outcome<Principal> {
-    anonymous(request, Tier::Anonymous, 1).await?;
+    flood::stranger(request).await?;
     let environment = request.app.config.environment.of_keys();
     parse(environment, text).map_err(|error| refused(Code::InvalidToken, &error.to_string()))?;
     look_up(request, digest, 0).await

@@ -6,14 +6,13 @@ use std::rc::Rc;
 
 use drey_core::api_key::is_api_key;
 use drey_core::jwt::{LEEWAY_S, MAX_TOKEN, TokenError, Unverified, check};
-use drey_core::limit::Tier;
 use drey_core::refusal::Code;
 use drey_store::{Caller, Session, user};
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 
 use super::jwks::{KeyName, KeySets};
-use super::{Principal, anonymous, api_key};
+use super::{Principal, api_key, flood};
 use crate::edge::boundary::Header;
 use crate::edge::{clock, crypto, random};
 use crate::problem::{Outcome, Problem};
@@ -60,16 +59,28 @@ impl Verified {
 
 /// Verifies the caller's credential. Neither kind is ever read from the query.
 pub(super) async fn verify(request: &Request<'_>) -> Outcome<Principal> {
+    match brought(request) {
+        Ok(Brought::Key(key)) => api_key::verify(request, key).await,
+        Ok(Brought::Token(text)) => token(request, text).await,
+        Err(problem) => {
+            flood::stranger(request).await?;
+            Err(problem)
+        }
+    }
+}
+
+enum Brought<'a> {
+    Key(&'a str),
+    Token(&'a str),
+}
+
+fn brought<'a>(request: &'a Request<'_>) -> Outcome<Brought<'a>> {
     match (request.head.header(Header::ApiKey), request.head.header(Header::Authorization)) {
         (Some(_), Some(_)) => Err(two_credentials()),
-        (Some(key), None) => api_key::verify(request, short(key)?).await,
+        (Some(key), None) => short(key).map(Brought::Key),
         (None, Some(header)) => {
-            let credential = bearer(header)?;
-            if is_api_key(credential) {
-                api_key::verify(request, credential).await
-            } else {
-                token(request, credential).await
-            }
+            let text = bearer(header)?;
+            Ok(if is_api_key(text) { Brought::Key(text) } else { Brought::Token(text) })
         }
         (None, None) => Err(no_credential()),
     }
@@ -85,9 +96,7 @@ async fn token(request: &Request<'_>, token: &str) -> Outcome<Principal> {
         KeySets::refresh_aside(request, &issuer, now_ms);
         return Ok(principal);
     }
-    // Only calls whose credential this isolate does not know yet are charged to their address: a flood of bad tokens
-    // costs neither signature checks nor Postgres, and a known caller is governed by its own buckets alone.
-    anonymous(request, Tier::Anonymous, 1).await?;
+    flood::stranger(request).await?;
     let entry = prove(request, token, now_ms).await?;
     let principal = entry.principal.clone();
     request.app.verified.insert(digest, entry);

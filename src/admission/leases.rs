@@ -75,7 +75,7 @@ impl Held {
 
     fn purse(&mut self, tier: Tier) -> &mut Purse {
         match tier {
-            Tier::Strict | Tier::Anonymous => &mut self.strict,
+            Tier::Strict | Tier::Anonymous | Tier::SignIn => &mut self.strict,
             Tier::Standard => &mut self.standard,
             Tier::Relaxed => &mut self.relaxed,
         }

@@ -1,10 +1,10 @@
 //! The operator: who runs this deployment. One bearer token, a secret of the environment; no user, role or API key is it.
 
-use drey_core::limit::{LimitView, Tier};
+use drey_core::limit::Tier;
 use drey_core::refusal::Code;
 use sha2::{Digest, Sha256};
 
-use super::{Admitted, anonymous, by_address, credential};
+use super::{Admitted, credential, flood};
 use crate::call::Access;
 use crate::edge::boundary::Header;
 use crate::problem::{Outcome, Problem};
@@ -13,10 +13,10 @@ use crate::request::Request;
 /// Admits the operator. Any other credential is unknown here and is charged like one, before it is refused.
 pub(super) async fn admit(request: &Request<'_>, tier: Tier, cost: u32) -> Outcome<Admitted> {
     if !is_operator(request) {
-        anonymous(request, Tier::Anonymous, cost).await?;
+        flood::stranger(request).await?;
         return Err(refused());
     }
-    let limits: Option<LimitView> = by_address(request, tier, cost).await?;
+    let limits = flood::by_address(request, tier, cost).await?;
     Ok(Admitted { access: Access::Operator, limits })
 }
 

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { call, expectProblem, expectStatus, home, member, nowhere, project, trace, user } from "./actors.ts";
 import { neonCounters } from "./neighbours.ts";
 import { catchUp, device, mutation, push, readScope, workspaceScope } from "./pushes.ts";
-import { poll } from "./world.ts";
+import { poll, world } from "./world.ts";
 
 test("what was pushed is read as State messages, value for value", async () => {
   const place = await home();
@@ -167,6 +167,34 @@ test("a chunk that has been closed since is not the one its reader holds", async
   const condition = { "if-none-match": String(open.headers.get("etag")) };
   const closed = expectStatus(await readScope(place.owner, place, scope, offset, condition), 200);
   expect([closed.body.length, closed.headers.get("stream-up-to-date")]).toEqual([5, null]);
+});
+
+test("the tail is never read from a copy: what was pushed is there at once, on every isolate, from every offset", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  for (let epoch = 1; epoch <= 4; epoch += 1) {
+    const pushed = expectStatus(await push(one, [mutation(one, scope)]), 200);
+    expect(pushed.body.scopes[0]).toMatchObject({ epoch });
+    for (const api of world().apis) {
+      for (const [from, held] of [
+        ["-1", 0],
+        ["1_0000000000000000", 0],
+        [`1_${String(epoch - 1).padStart(16, "0")}`, epoch - 1],
+        [`1_${String(epoch).padStart(16, "0")}`, epoch],
+      ]) {
+        const read = await readScope({ ...place.owner, api }, place, scope, `?offset=${from}`);
+        const versions = expectStatus(read, 200).body.map((message) => message.headers.version);
+        expect([api, from, versions.at(-1) ?? held, versions.length]).toEqual([
+          api,
+          from,
+          epoch,
+          epoch - Number(held),
+        ]);
+        expect(read.headers.get("cache-status")).toBe("drey; fwd=miss");
+      }
+    }
+  }
 });
 
 test("the tail is never immutable and answers 304 to its ETag until it moves", async () => {

@@ -76,6 +76,8 @@ pub struct Limits {
     pub relaxed: TierSettings,
     /// Calls whose credential is unknown, by address.
     pub anonymous: TierSettings,
+    /// The same on routes of the strict tier.
+    pub sign_in: TierSettings,
     /// What plans multiply.
     pub plans: PlanFactors,
 }
@@ -91,11 +93,14 @@ impl Default for Limits {
         };
         // Ten a second with a burst of twenty: a browser's opening volley passes, a flood does not.
         let anonymous = TierSettings { base: 10, window_ms: 1000, burst: 20, block_ms: 0, scales_with_plan: false };
+        // A person who signs in does so once or twice.
+        let sign_in = TierSettings { base: 1, burst: 5, ..anonymous };
         Self {
             strict: minute(10, 300_000, false),
             standard: minute(100, 60_000, true),
             relaxed: minute(500, 0, true),
             anonymous,
+            sign_in,
             plans: PlanFactors { free: 1, team: 5, business: 20, enterprise: 100 },
         }
     }
@@ -128,6 +133,8 @@ struct Override {
     standard: Option<TierOverride>,
     relaxed: Option<TierOverride>,
     anonymous: Option<TierOverride>,
+    #[serde(rename = "sign-in")]
+    sign_in: Option<TierOverride>,
 }
 
 impl Limits {
@@ -143,6 +150,7 @@ impl Limits {
             standard: default.standard.overridden(given.standard, Tier::Standard)?,
             relaxed: default.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
             anonymous: default.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
+            sign_in: default.sign_in.overridden(given.sign_in, Tier::SignIn)?,
             plans: default.plans.overridden(given.plans)?,
         })
     }
@@ -160,6 +168,7 @@ impl Limits {
             standard: self.standard.scaled(scale),
             relaxed: self.relaxed.scaled(scale),
             anonymous: self.anonymous.scaled(scale),
+            sign_in: self.sign_in.scaled(scale),
             plans: self.plans,
         })
     }
@@ -172,6 +181,7 @@ impl Limits {
             Tier::Standard => &self.standard,
             Tier::Relaxed => &self.relaxed,
             Tier::Anonymous => &self.anonymous,
+            Tier::SignIn => &self.sign_in,
         }
     }
 
@@ -257,6 +267,21 @@ mod tests {
         for text in ["", "[]", r#"{"other":{}}"#, r#"{"strict":{"rate":1}}"#, r#"{"strict":{"base":0}}"#] {
             assert!(Limits::from_json(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_zones_of_an_address_scale_and_are_configuration() {
+        let zones = |limits: &Limits| {
+            [Tier::Anonymous, Tier::SignIn].map(|tier| {
+                let zone = limits.bucket(tier, BucketKind::Principal, Plan::Enterprise);
+                (zone.limit, zone.window_ms, zone.burst)
+            })
+        };
+        let default = Limits::default();
+        assert_eq!(zones(&default), [(10, 1000, 20), (1, 1000, 5)]);
+        assert_eq!(zones(&default.scaled(10.0).expect("scale")), [(100, 1000, 200), (10, 1000, 50)]);
+        let given = Limits::from_json(r#"{"sign-in":{"base":2,"window_ms":60000}}"#).expect("limits");
+        assert_eq!(zones(&given), [(10, 1000, 20), (2, 60_000, 2)]);
     }
 
     #[test]
