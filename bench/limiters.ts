@@ -17,6 +17,14 @@ export function limiters(rule: Rule, isolates = 1): Side[] {
   return [hop(rule, "rpc", isolates), hop(rule, "fetch", isolates), upstash(rule, isolates), flexible(rule)];
 }
 
+/** No limiter at all: what an answer like drey's costs by itself. */
+export function ceiling(): Side {
+  return {
+    name: "answer-only",
+    start: (world) => startPeer(world.drey, "limits/ceiling.ts", {}, { vars: {}, ...inspected() }),
+  };
+}
+
 function varsOf({ limit, windowMs }: Rule): Record<string, string> {
   return { LIMIT: String(limit), WINDOW_MS: String(windowMs) };
 }

@@ -1,4 +1,4 @@
-import { limiters } from "../limiters.ts";
+import { ceiling, limiters } from "../limiters.ts";
 import { drey } from "../sides.ts";
 import { http, once, workload } from "../workload.ts";
 import { type Home, home, UNLIMITED } from "../world.ts";
@@ -9,7 +9,7 @@ export default workload<Home>({
   name: "limits",
   about:
     "Decisions on one hot key. drey reads a cached workspace (credential, role, three buckets, answer); the peers only limit.",
-  sides: [drey(), ...limiters({ limit: UNLIMITED, windowMs: HOUR_MS })],
+  sides: [drey(), ceiling(), ...limiters({ limit: UNLIMITED, windowMs: HOUR_MS })],
   connections: 32,
   status: 200,
   queries: 0,
