@@ -45,7 +45,7 @@ function build() {
   requireBinaries();
   const started = Date.now();
   console.log(`drey: building the Worker (${profile.join(" ")})`);
-  compile();
+  compile(inputs);
   writeFileSync(SHIM, withPlainEntry(readFileSync(SHIM, "utf8")));
   if (profile.includes("--release")) setNamesAside();
   checkBuild(ROOT);
@@ -64,10 +64,16 @@ function requireBinaries() {
   if (absent.length > 0) throw new Error(`${absent.join(", ")} missing: npm run build installs them`);
 }
 
-function compile() {
+function compile(inputs) {
   const path = `${join(ROOT, "node_modules", ".bin")}${delimiter}${process.env.PATH}`;
   // Without RUN_TO_COMPLETION a caller that goes away leaks what its request held (workers-rs #653).
-  const env = { ...process.env, ...BINARIES, PATH: path, RUN_TO_COMPLETION: "1" };
+  const env = {
+    ...process.env,
+    ...BINARIES,
+    PATH: path,
+    RUN_TO_COMPLETION: "1",
+    DREY_BUILD: inputs.slice(0, 12),
+  };
   const ran = spawnSync(join(ROOT, ".tools", "bin", "worker-build"), profile, {
     cwd: ROOT,
     env,

@@ -11,6 +11,7 @@ use worker::Env;
 
 use crate::admission::{ApiKeys, Floods, Insurance, KeySets, Leases, Remembered, Verified};
 use crate::cache::memory::Memory;
+use crate::cache::public::Tags;
 use crate::config::Config;
 use crate::edge::log;
 use crate::edge::redis::Redis;
@@ -42,6 +43,8 @@ pub struct App {
     pub load: Load,
     /// Copies of answers.
     pub memory: Memory,
+    /// The versions of public tags.
+    pub tags: Tags,
     /// Leases of callers in tenants.
     pub leases: Leases,
     /// Local buckets for when a gate is down.
@@ -78,6 +81,7 @@ impl App {
             floods: Floods::default(),
             load: Load::new(config.max_in_flight),
             memory: Memory::default(),
+            tags: Tags::default(),
             leases: Leases::default(),
             insurance: Insurance::default(),
             config,

@@ -5,11 +5,13 @@
 //! client's own copy (the row's cache profile).
 
 pub mod memory;
+pub mod public;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use drey_core::cache::{self as rules, CacheProfile};
+use drey_core::etag;
 use futures::future::{Either, select};
 use serde_json::json;
 use worker::Delay;
@@ -17,7 +19,9 @@ use worker::Delay;
 use crate::answer::{Answer, Keep};
 use crate::app::App;
 use crate::cache::memory::Copy;
+use crate::cache::public::Slot;
 use crate::call::Access;
+use crate::edge::boundary::Header;
 use crate::edge::shared_cache::{self, Stored};
 use crate::edge::{clock, random};
 use crate::problem::Outcome;
@@ -86,6 +90,15 @@ pub enum Found {
     Absence(i64),
 }
 
+/// Where the answer of a request may be found and kept.
+#[derive(Debug)]
+pub enum Place {
+    /// Among the copies of a workspace.
+    Workspace(Question),
+    /// Among those that are everybody's.
+    Public(Slot),
+}
+
 /// A cacheable question: everything of its key but the revision, and the revision that the gate vouches for.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -104,9 +117,17 @@ impl Question {
     }
 }
 
+/// Where the answer of an admitted request may be found and kept, if anywhere.
+pub async fn place(request: &Request<'_>, access: &Access) -> Option<Place> {
+    match access {
+        Access::Workspace(..) => question(request, access).map(Place::Workspace),
+        Access::Public => public::slot(request).await.map(Place::Public),
+        Access::Operator | Access::User(_) | Access::Org(..) => None,
+    }
+}
+
 /// The question of a request, if its answer may be kept: a read of workspace data by an admitted member.
-#[must_use]
-pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
+fn question(request: &Request<'_>, access: &Access) -> Option<Question> {
     let Access::Workspace(principal, access, grant) = access else { return None };
     let keepable = matches!(request.route.policy.cache, CacheProfile::Tenant | CacheProfile::Immutable);
     if !keepable || request.route.method != "GET" {
@@ -129,13 +150,21 @@ pub fn key(request: &Request<'_>, access: &Access) -> Option<Question> {
     })
 }
 
+/// What is known without asking Postgres.
+pub async fn find(request: &Request<'_>, place: Option<&Place>) -> Option<Found> {
+    match place? {
+        Place::Workspace(question) => find_at_revision(request, question).await,
+        Place::Public(slot) => public::find(request, slot).await.map(|(answer, status)| Found::Copy(answer, status)),
+    }
+}
+
 /// The copy at the revision that the gate vouches for: of this isolate, of this data centre, of Redis.
 /// An absence is known to this isolate alone.
-pub async fn find(app: &App, question: Option<&Question>) -> Option<Found> {
-    let question = question?;
+async fn find_at_revision(request: &Request<'_>, question: &Question) -> Option<Found> {
+    let app = request.app;
     let key = question.key(question.revision);
     if let Some(copy) = app.memory.get(&key) {
-        return Some(Found::Copy(answer(&copy), CacheStatus::Memory));
+        return Some(Found::Copy(answer(request, &copy), CacheStatus::Memory));
     }
     if app.memory.is_absent(&key, clock::now_ms()) {
         return Some(Found::Absence(question.revision));
@@ -146,7 +175,7 @@ pub async fn find(app: &App, question: Option<&Question>) -> Option<Found> {
     };
     let copy = Rc::new(copy);
     app.memory.put(key, Rc::clone(&copy));
-    Some(Found::Copy(answer(&copy), status))
+    Some(Found::Copy(answer(request, &copy), status))
 }
 
 /// The data centre's cache answers within a few milliseconds or is no help.
@@ -172,12 +201,20 @@ fn redis_key(app: &App, key: &str) -> String {
     format!("drey:{}{key}", app.config.environment.as_str())
 }
 
+/// Keeps what a handler found.
+pub fn keep(request: &Request<'_>, place: Option<Place>, outcome: &Outcome<Answer>) {
+    match place {
+        Some(Place::Workspace(question)) => keep_at_revision(request, &question, outcome),
+        Some(Place::Public(slot)) => public::keep(request, slot, outcome),
+        None => {}
+    }
+}
+
 /// Keeps what a handler found under the revision that its own batch read first: in the isolate at once, elsewhere after
 /// the response has left. Of problems only an absence is kept, as a mark: the answer is made anew each time.
-pub fn keep(request: &Request<'_>, question: Option<Question>, outcome: &Outcome<Answer>, worker: &worker::Context) {
-    let Some(question) = question else { return };
+fn keep_at_revision(request: &Request<'_>, question: &Question, outcome: &Outcome<Answer>) {
     match outcome {
-        Ok(answer) => keep_answer(request, &question, answer, worker),
+        Ok(answer) => keep_answer(request, question, answer),
         Err(problem) => {
             if let Some(revision) = problem.absent_at.filter(|_| question.may_be_absent) {
                 request.app.memory.put_absent(question.key(revision), clock::now_ms() + ABSENT_MS);
@@ -186,30 +223,40 @@ pub fn keep(request: &Request<'_>, question: Option<Question>, outcome: &Outcome
     }
 }
 
-fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer, worker: &worker::Context) {
+fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer) {
     let (Keep::AtRevision(revision), 200) = (answer.keep, answer.status) else { return };
     if answer.body.len() > MOST_BYTES {
         return;
     }
     let key = question.key(revision);
-    let copy = Rc::new(Copy { headers: answer.headers.clone(), body: answer.body.clone() });
+    let copy = Rc::new(Copy::of(answer));
     request.app.memory.put(key.clone(), Rc::clone(&copy));
     let app = Rc::clone(request.app);
-    worker.wait_until(async move { put(&app, &key, &copy).await });
+    request.worker.wait_until(async move { put(&app, &key, &copy).await });
 }
 
 async fn put(app: &App, key: &str, copy: &Copy) {
-    let stored = Stored { headers: json!(copy.headers).to_string(), body: copy.body.clone() };
-    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), &stored, KEEP_SECONDS).await {
-        tracing::debug!(target: "cache", %error, "not stored");
-    }
-    let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&stored.body)) else { return };
+    store_shared(key, copy, KEEP_SECONDS).await;
+    let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&copy.body)) else { return };
     // A little randomness, so that copies made together do not end together.
     let [jitter] = random::bytes();
     let key = redis_key(app, key);
-    redis.set(&key, &rules::sealed(&key, &stored.headers, body), KEEP_SECONDS + u32::from(jitter) / 8).await;
+    let sealed = rules::sealed(&key, &json!(copy.headers).to_string(), body);
+    redis.set(&key, &sealed, KEEP_SECONDS + u32::from(jitter) / 8).await;
 }
 
-fn answer(copy: &Copy) -> Answer {
-    Answer { status: 200, headers: copy.headers.clone(), body: copy.body.clone(), keep: Keep::Never, raw: None }
+/// Keeps a copy in this data centre.
+async fn store_shared(key: &str, copy: &Copy, seconds: u32) {
+    let stored = Stored { headers: json!(copy.headers).to_string(), body: copy.body.clone() };
+    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), &stored, seconds).await {
+        tracing::debug!(target: "cache", %error, "not stored");
+    }
+}
+
+/// The answer of a copy. Who has it already gets no body, so none is copied for him.
+fn answer(request: &Request<'_>, copy: &Copy) -> Answer {
+    let sent = request.head.header(Header::IfNoneMatch);
+    let held = sent.zip(copy.header("etag")).is_some_and(|(sent, tag)| etag::if_none_match(sent, tag));
+    let body = if held { Vec::new() } else { copy.body.clone() };
+    Answer { status: 200, headers: copy.headers.clone(), body, keep: Keep::Never, raw: None }
 }

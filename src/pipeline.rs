@@ -70,8 +70,8 @@ async fn serve(
     let admitted = admission::admit(&request, facts).await?;
     facts.limits = admitted.limits;
     facts.stale_ms = admitted.access.grant().and_then(|grant| grant.stale_ms).unwrap_or_default();
-    let key = cache::key(&request, &admitted.access);
-    match cache::find(app, key.as_ref()).await {
+    let place = cache::place(&request, &admitted.access).await;
+    match cache::find(&request, place.as_ref()).await {
         Some(Found::Copy(stored, status)) => {
             facts.cache = Some(status);
             return Ok(Served::new(stored, &request));
@@ -80,11 +80,11 @@ async fn serve(
             facts.cache = Some(CacheStatus::Absent);
             return Err(Problem::absent(revision));
         }
-        None => facts.cache = key.as_ref().map(|_| CacheStatus::Miss),
+        None => facts.cache = place.as_ref().map(|_| CacheStatus::Miss),
     }
     app.load.admit_work(request.route)?;
     let answer = handle(&request, admitted.access, worker).await;
-    cache::keep(&request, key, &answer, worker);
+    cache::keep(&request, place, &answer);
     Ok(Served::new(answer?, &request))
 }
 

@@ -1,7 +1,7 @@
 //! What every answer carries, whatever its route: ids, limits, caching, conditional requests, CORS, security headers,
 //! timing and its log line.
 
-use drey_core::cache::CacheProfile;
+use drey_core::cache::{CacheProfile, tags};
 use drey_core::etag;
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::limit::LimitView;
@@ -49,8 +49,13 @@ pub struct Served {
 impl Served {
     /// The answer of a row.
     #[must_use]
-    pub fn new(answer: Answer, request: &Request<'_>) -> Self {
-        Self { answer, profile: request.route.policy.cache }
+    pub fn new(mut answer: Answer, request: &Request<'_>) -> Self {
+        let profile = request.route.policy.cache;
+        if let Some(for_cdns) = profile.cdn_cache_control() {
+            answer.set("cache-tag", tags::header(request.route.path, env!("CARGO_PKG_VERSION")));
+            answer.set("cdn-cache-control", for_cdns);
+        }
+        Self { answer, profile }
     }
 }
 

@@ -12,6 +12,7 @@ mod org_members;
 mod orgs;
 mod presence;
 mod projects;
+mod purge;
 mod sync;
 pub mod tickets;
 mod workspaces;
@@ -198,6 +199,9 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/healthz", "Tell that the Worker runs.", health::alive => 200 "Health", probes(Limit::Free)),
     route!("GET" "/readyz", "Tell whether the database is reachable, migrated and indexed.", health::ready => 200 "Readiness", probes(Limit::Tier(Anonymous, 1))),
     route!("GET" "/openapi.json", "Describe this API.", openapi::document => 200 "Any", Policy { cache: CacheProfile::PublicShort, ..probes(Limit::Tier(Anonymous, 1)) }),
+
+    // Used by the operator.
+    route!("POST" "/v1/operator/cache/purge", "End our own copies of public answers, by tag.", purge::purge => 200 "CachePurged", changes(Who::Operator, Standard, "CachePurge")),
 
     // Read by a signed-in person, before any tenant is chosen.
     route!("GET" "/v1/me", "Tell who is calling.", me::get => 200 "Me", reads(Who::User, Tenant)),

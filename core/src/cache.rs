@@ -2,6 +2,8 @@
 //!
 //! In scope: the profiles of the route table and the key of the stored copy. Out of scope: keeping it.
 
+pub mod tags;
+
 use sha2::{Digest, Sha256};
 
 use crate::id::WorkspaceId;
@@ -35,6 +37,28 @@ impl CacheProfile {
             Self::PublicShort => "public, max-age=60, s-maxage=60, stale-while-revalidate=60",
             Self::PublicMedium => "public, max-age=300, s-maxage=300, stale-while-revalidate=300",
             Self::PublicLong => "public, max-age=600, s-maxage=600, stale-while-revalidate=600",
+        }
+    }
+
+    /// For how many seconds a public answer may be kept.
+    #[must_use]
+    pub const fn public_seconds(self) -> Option<u32> {
+        match self {
+            Self::NoStore | Self::Tenant | Self::Immutable => None,
+            Self::PublicShort => Some(60),
+            Self::PublicMedium => Some(300),
+            Self::PublicLong => Some(600),
+        }
+    }
+
+    /// The value of `CDN-Cache-Control` (RFC 9213): there are caches for which `s-maxage` rules out serving stale.
+    #[must_use]
+    pub const fn cdn_cache_control(self) -> Option<&'static str> {
+        match self {
+            Self::NoStore | Self::Tenant | Self::Immutable => None,
+            Self::PublicShort => Some("max-age=60, stale-while-revalidate=60"),
+            Self::PublicMedium => Some("max-age=300, stale-while-revalidate=300"),
+            Self::PublicLong => Some("max-age=600, stale-while-revalidate=600"),
         }
     }
 
@@ -110,6 +134,17 @@ mod tests {
             "/1/ws_00000000000000000000000000/viewer/7/%2fv1%2fworkspaces%2fws_1%2fprojects/limit%3d2%26cursor%3da%252Fb"
         );
         assert_ne!(key(workspace, "viewer", route, "a=1&a=2", 7), key(workspace, "viewer", route, "a=2&a=1", 7));
+    }
+
+    #[test]
+    fn a_public_profile_says_its_seconds_to_everybody() {
+        for profile in [CacheProfile::PublicShort, CacheProfile::PublicMedium, CacheProfile::PublicLong] {
+            let seconds = profile.public_seconds().expect("it is public");
+            let swr = format!("stale-while-revalidate={seconds}");
+            let cdn = format!("max-age={seconds}, {swr}");
+            assert_eq!(profile.cache_control(), format!("public, max-age={seconds}, s-maxage={seconds}, {swr}"));
+            assert_eq!(profile.cdn_cache_control(), Some(cdn.as_str()));
+        }
     }
 
     /// The second cache outlives deploys too.

@@ -7,11 +7,13 @@
 //! known credential.
 
 mod meter;
+mod tags;
 mod tenant;
 
 use std::cell::Cell;
 use std::net::IpAddr;
 
+use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::{Charge, Clock, LimitView, Limits, Tier, Wish};
@@ -22,10 +24,14 @@ use worker::{DurableObject, Env, Request, Response, State, durable_object};
 use crate::environment;
 use crate::rpc::{self, RpcError, Target};
 use meter::{Meter, Payer, Price};
+use tags::Tags;
 use tenant::{Known, Tenant};
 
 /// The binding of `wrangler.toml`.
 pub const BINDING: &str = "GATE";
+
+/// The name of the one object that knows the versions of public tags. Pinned, like the names of [`Subject`].
+const PUBLIC: &str = "public";
 
 /// How many gates share the callers without a known credential.
 const ANONYMOUS_GATES: u32 = 64;
@@ -121,6 +127,7 @@ enum Command {
     Admit { subject: Subject, admit: Admit },
     Tell { news: News },
     Doubt,
+    Tags { raise: Vec<String> },
 }
 
 /// Calls gates.
@@ -150,6 +157,11 @@ impl GateClient<'_> {
         rpc::call(self.env, self.target(&subject.name(), None), &Command::Doubt).await
     }
 
+    /// Raises tags of public answers, or none, and gives the versions of all.
+    pub async fn raise_tags(&self, tags: &[String]) -> Result<Versions, RpcError> {
+        rpc::call(self.env, self.target(PUBLIC, None), &Command::Tags { raise: tags.to_vec() }).await
+    }
+
     fn target<'b>(&self, name: &'b str, hint: Option<&'b str>) -> Target<'b> {
         Target { binding: BINDING, name, hint, timeout_ms: self.timeout_ms }
     }
@@ -160,6 +172,7 @@ impl GateClient<'_> {
 #[derive(Debug)]
 pub(crate) struct WorkspaceGate {
     meter: Meter,
+    tags: Tags,
     tenant: Tenant,
     limits: Option<Limits>,
     leases: Leases,
@@ -186,6 +199,7 @@ impl DurableObject for WorkspaceGate {
     fn new(state: State, env: Env) -> Self {
         Self {
             meter: Meter::new(state.storage().sql()),
+            tags: Tags::new(state.storage().sql()),
             tenant: Tenant::new(&env),
             limits: environment::limits(&env).ok(),
             leases: Leases::from_env(&env),
@@ -204,6 +218,7 @@ impl DurableObject for WorkspaceGate {
                 self.tenant.doubt();
                 rpc::reply(&())
             }
+            Command::Tags { raise } => rpc::reply(&self.tags.raise(&raise)?),
         }
     }
 }

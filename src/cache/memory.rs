@@ -4,7 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
+use drey_core::etag;
 use lru::LruCache;
+
+use crate::answer::Answer;
 
 /// All copies together: an isolate has 128 MB for everything.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -26,6 +29,22 @@ pub struct Copy {
 }
 
 impl Copy {
+    /// A copy of an answer. It always has an entity tag, so that nobody needs the body to tell that he has it already.
+    #[must_use]
+    pub fn of(answer: &Answer) -> Self {
+        let mut headers = answer.headers.clone();
+        if answer.header("etag").is_none() {
+            headers.push(("etag".to_owned(), etag::body_tag(&answer.body)));
+        }
+        Self { headers, body: answer.body.clone() }
+    }
+
+    /// A header's value.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     fn bytes(&self) -> usize {
         self.body.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }

@@ -83,7 +83,7 @@ test("every operation but the probe is refused over its limit, with the headers 
   const tiers = ["strict", "standard", "relaxed"].map((tier) => [tier, { base: 1, burst: 1, block_ms: 0 }]);
   // Without a credential: one call each of the two public routes. The owner's token is first seen at a strict one.
   const anonymous = { base: 2, window_ms: 600_000 };
-  const limits = { anonymous, ...Object.fromEntries(tiers) };
+  const limits = { anonymous, "sign-in": { base: 1, window_ms: 600_000 }, ...Object.fromEntries(tiers) };
   await using narrow = await world().restart({ LIMITS: JSON.stringify(limits) });
   const document = await spec();
   const ids = { ...ANY_IDS, org: place.org_id, ws: place.id, scope_id: place.id };

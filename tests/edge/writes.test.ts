@@ -37,6 +37,7 @@ interface Write {
 
 /** What has tests of its own: a push knows its mutations, and presence writes no row of Postgres. */
 const ELSEWHERE = [
+  "POST /v1/operator/cache/purge",
   "POST /v1/workspaces/{ws}/presence",
   "POST /v1/workspaces/{ws}/presence/tickets",
   "POST /v1/workspaces/{ws}/sync/push",
