@@ -10,6 +10,7 @@ use drey_store::Neon;
 use worker::Env;
 
 use crate::admission::{ApiKeys, Floods, Insurance, KeySets, Leases, Remembered, Verified};
+use crate::cache::flights::Flights;
 use crate::cache::memory::Memory;
 use crate::cache::public::Tags;
 use crate::config::Config;
@@ -43,6 +44,8 @@ pub struct App {
     pub load: Load,
     /// Copies of answers.
     pub memory: Memory,
+    /// Questions that are being asked.
+    pub flights: Flights,
     /// The versions of public tags.
     pub tags: Tags,
     /// Leases of callers in tenants.
@@ -81,6 +84,7 @@ impl App {
             floods: Floods::default(),
             load: Load::new(config.max_in_flight),
             memory: Memory::default(),
+            flights: Flights::default(),
             tags: Tags::default(),
             leases: Leases::default(),
             insurance: Insurance::default(),

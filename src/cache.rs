@@ -4,6 +4,7 @@
 //! In scope: which requests may be answered from a copy, and the three levels (isolate, data centre, Redis). Out of scope: the
 //! client's own copy (the row's cache profile).
 
+pub mod flights;
 pub mod memory;
 pub mod public;
 
@@ -33,6 +34,10 @@ const KEEP_SECONDS: u32 = 300;
 const ABSENT_MS: u64 = 30_000;
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
+/// How often a request that waits for another's copy looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// What stands for the headers of an absence in Redis; it is no JSON, so no copy's headers are it.
+const ABSENT: &str = "absent";
 /// Waiting longer than this costs more than asking Postgres.
 const SHARED_PATIENCE: Duration = Duration::from_millis(100);
 /// The Cache API wants an absolute URL; this host is never resolved.
@@ -47,7 +52,9 @@ pub enum CacheStatus {
     Shared,
     /// Redis.
     Redis,
-    /// This isolate, which knows that there is no such thing.
+    /// This isolate, by a request that asked the same a moment before.
+    Collapsed,
+    /// This isolate or Redis, which know that there is no such thing.
     Absent,
     /// None; Postgres was asked.
     Miss,
@@ -63,6 +70,7 @@ impl CacheStatus {
             Self::Shared => "cache-api",
             Self::Redis => "redis",
             Self::Absent => "absent",
+            Self::Collapsed => return "drey; fwd=miss; collapsed".to_owned(),
             Self::Miss => return "drey; fwd=miss".to_owned(),
         };
         match stale_ms.div_ceil(1000) {
@@ -75,7 +83,7 @@ impl CacheStatus {
     #[must_use]
     pub const fn short(self) -> &'static str {
         match self {
-            Self::Memory | Self::Shared | Self::Redis | Self::Absent => "HIT",
+            Self::Memory | Self::Shared | Self::Redis | Self::Collapsed | Self::Absent => "HIT",
             Self::Miss => "MISS",
         }
     }
@@ -159,23 +167,47 @@ pub async fn find(request: &Request<'_>, place: Option<&Place>) -> Option<Found>
 }
 
 /// The copy at the revision that the gate vouches for: of this isolate, of this data centre, of Redis.
-/// An absence is known to this isolate alone.
 async fn find_at_revision(request: &Request<'_>, question: &Question) -> Option<Found> {
     let app = request.app;
     let key = question.key(question.revision);
-    if let Some(copy) = app.memory.get(&key) {
-        return Some(Found::Copy(answer(request, &copy), CacheStatus::Memory));
+    if let Some(found) = known(request, question, &key).await {
+        return Some(found);
     }
-    if app.memory.is_absent(&key, clock::now_ms()) {
-        return Some(Found::Absence(question.revision));
-    }
-    let (copy, status) = match shared(&key).await {
-        Some(copy) => (copy, CacheStatus::Shared),
-        None => (redis(app, &key).await?, CacheStatus::Redis),
+    let (copy, status) = if let Some(copy) = shared(&key).await {
+        (copy, CacheStatus::Shared)
+    } else {
+        let Some(copy) = redis(app, &key).await? else {
+            app.memory.put_absent(key, clock::now_ms() + ABSENT_MS);
+            return Some(Found::Absence(question.revision));
+        };
+        (copy, CacheStatus::Redis)
     };
     let copy = Rc::new(copy);
+    app.flights.end(&key);
     app.memory.put(key, Rc::clone(&copy));
     Some(Found::Copy(answer(request, &copy), status))
+}
+
+/// What this isolate knows by itself, or will in a moment: who asks what is already being asked waits for that answer.
+/// Logs of documents are asked side by side: of most of their answers there is no copy to wait for.
+async fn known(request: &Request<'_>, question: &Question, key: &str) -> Option<Found> {
+    let app = request.app;
+    let began_ms = clock::now_ms();
+    let mut level = CacheStatus::Memory;
+    loop {
+        if let Some(copy) = app.memory.get(key) {
+            return Some(Found::Copy(answer(request, &copy), level));
+        }
+        let now_ms = clock::now_ms();
+        if app.memory.is_absent(key, now_ms) {
+            return Some(Found::Absence(question.revision));
+        }
+        if !question.may_be_absent || app.flights.take(key, began_ms, now_ms, app.config.collapse_ms) {
+            return None;
+        }
+        level = CacheStatus::Collapsed;
+        Delay::from(LOOK_AGAIN).await;
+    }
 }
 
 /// The data centre's cache answers within a few milliseconds or is no help.
@@ -188,12 +220,16 @@ async fn shared(key: &str) -> Option<Copy> {
     Some(Copy { headers: serde_json::from_str(&stored.headers).ok()?, body: stored.body })
 }
 
-async fn redis(app: &App, key: &str) -> Option<Copy> {
+/// What Redis knows: a copy, or that there is nothing.
+async fn redis(app: &App, key: &str) -> Option<Option<Copy>> {
     let key = redis_key(app, key);
     let text = app.redis.as_ref()?.get(&key).await?;
     // Others may write there: what is not ours, or not of this key, is a miss.
     let (headers, body) = rules::unsealed(&key, &text).filter(|(_, body)| body.len() <= MOST_BYTES)?;
-    Some(Copy { headers: serde_json::from_str(headers).ok()?, body: body.as_bytes().to_vec() })
+    if headers == ABSENT {
+        return Some(None);
+    }
+    Some(Some(Copy { headers: serde_json::from_str(headers).ok()?, body: body.as_bytes().to_vec() }))
 }
 
 /// One Redis may serve several environments: ids of staging and production must not meet.
@@ -217,10 +253,18 @@ fn keep_at_revision(request: &Request<'_>, question: &Question, outcome: &Outcom
         Ok(answer) => keep_answer(request, question, answer),
         Err(problem) => {
             if let Some(revision) = problem.absent_at.filter(|_| question.may_be_absent) {
-                request.app.memory.put_absent(question.key(revision), clock::now_ms() + ABSENT_MS);
+                keep_absence(request, question.key(revision));
             }
         }
     }
+    request.app.flights.end(&question.key(question.revision));
+}
+
+fn keep_absence(request: &Request<'_>, key: String) {
+    request.app.memory.put_absent(key.clone(), clock::now_ms() + ABSENT_MS);
+    let app = Rc::clone(request.app);
+    let seconds = u32::try_from(ABSENT_MS / 1000).unwrap_or_default();
+    request.worker.wait_until(async move { put_redis(&app, &key, ABSENT, "", seconds).await });
 }
 
 fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer) {
@@ -237,12 +281,16 @@ fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer) {
 
 async fn put(app: &App, key: &str, copy: &Copy) {
     store_shared(key, copy, KEEP_SECONDS).await;
-    let (Some(redis), Ok(body)) = (&app.redis, std::str::from_utf8(&copy.body)) else { return };
-    // A little randomness, so that copies made together do not end together.
-    let [jitter] = random::bytes();
+    let Ok(body) = std::str::from_utf8(&copy.body) else { return };
+    put_redis(app, key, &json!(copy.headers).to_string(), body, KEEP_SECONDS).await;
+}
+
+async fn put_redis(app: &App, key: &str, headers: &str, body: &str, seconds: u32) {
+    let Some(redis) = &app.redis else { return };
     let key = redis_key(app, key);
-    let sealed = rules::sealed(&key, &json!(copy.headers).to_string(), body);
-    redis.set(&key, &sealed, KEEP_SECONDS + u32::from(jitter) / 8).await;
+    // A tenth of randomness, so that copies made together do not end together.
+    let [jitter] = random::bytes();
+    redis.set(&key, &rules::sealed(&key, headers, body), seconds + seconds * u32::from(jitter) / 2560).await;
 }
 
 /// Keeps a copy in this data centre.

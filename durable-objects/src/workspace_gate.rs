@@ -227,7 +227,9 @@ impl WorkspaceGate {
     /// Membership first, then the charge: a stranger takes nothing from a tenant's buckets.
     async fn admit(&self, subject: Subject, admit: &Admit) -> worker::Result<Admission> {
         if let Some(known) = self.made_up(admit) {
-            return Ok(match self.charge(subject, admit, Some(known))? {
+            // Tokens beyond his own call would be lost with the refusal.
+            let admit = Admit { wanted: 0, ..admit.clone() };
+            return Ok(match self.charge(subject, &admit, Some(known))? {
                 Admission::Granted(_) => Admission::RevisionUnknown,
                 other => other,
             });
@@ -238,10 +240,10 @@ impl WorkspaceGate {
         }
     }
 
-    /// A member who names a revision above the one that was loaded a moment ago: he pays, and Postgres is not asked again.
+    /// A member who named a made-up revision a moment ago and does so again: he pays, and Postgres is not asked.
     fn made_up(&self, admit: &Admit) -> Option<Known> {
         let least = admit.least_revision?;
-        let known = self.tenant.loaded_lately(admit.principal?, self.now_ms())?;
+        let known = self.tenant.refuted_lately(admit.principal?, self.now_ms())?;
         (known.role.is_some() && known.revision < least).then_some(known)
     }
 

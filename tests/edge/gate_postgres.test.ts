@@ -9,8 +9,10 @@ import {
   member,
   type OwnedWorkspace,
   type User,
+  unique,
 } from "./actors.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
+import type { Project } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 /** A gate that asks Postgres at nearly every call, and vouches for what it knows for this long without it. */
@@ -99,6 +101,36 @@ test("a true revision is not called impossible because Postgres is down", async 
   } finally {
     way.down(false);
   }
+});
+
+test("a revision that a Worker elsewhere wrote a moment after this gate looked is not called impossible", async () => {
+  const place = await home(cell.api);
+  for (let n = 0; n < 3; n += 1) {
+    expectStatus(await projects(place.owner, place), 200);
+    const elsewhere = { ...place.owner, api: world().api };
+    const made = await call(elsewhere, "POST", `/v1/workspaces/${place.id}/projects`, {
+      name: unique("One"),
+    });
+    const seen = { "x-drey-revision": String(expectStatus(made, 201).headers.get("x-drey-revision")) };
+    const list = await call(place.owner, "GET", `/v1/workspaces/${place.id}/projects`, undefined, seen);
+    expect(expectStatus(list, 200).text).toContain((made.body as unknown as Project).id);
+  }
+});
+
+test("whoever goes on naming revisions that there are not is answered without Postgres", async () => {
+  const place = await home(cell.api);
+  expectStatus(await projects(place.owner, place), 200);
+  const asked = () => way.count("authz_epoch, workspace_role(");
+  const ahead = { "x-drey-revision": "1000000" };
+  const since = Date.now();
+  const before = asked();
+  for (let n = 0; n < 20; n += 1) {
+    const answer = await call(place.owner, "GET", `/v1/workspaces/${place.id}`, undefined, ahead);
+    expectProblem(answer, 400, "revision-unknown");
+  }
+  const questions = asked() - before;
+  expect(questions).toBeGreaterThan(0);
+  expect(questions).toBeLessThanOrEqual(1 + Math.ceil((Date.now() - since) / 250));
 });
 
 test("a load that a removal overtakes does not let the removed in", async () => {

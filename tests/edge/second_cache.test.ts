@@ -1,6 +1,15 @@
 /** Redis as the second cache: what it gives, and that what it withholds, breaks or makes up costs a miss. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Answer, call, expectStatus, home, type OwnedWorkspace, project } from "./actors.ts";
+import {
+  type Answer,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  type OwnedWorkspace,
+  orgMember,
+  project,
+} from "./actors.ts";
 import { redisFault } from "./neighbours.ts";
 import type { Page, Project } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -16,6 +25,23 @@ afterAll(() => elsewhere.stop());
 test("a copy that other Workers made is found in Redis", async () => {
   const place = await kept();
   expect(await levelElsewhere(place)).toBe("drey; hit; detail=redis");
+});
+
+test("an absence that other Workers found is known in Redis, until the thing comes", async () => {
+  const place = await home();
+  const guest = await orgMember({ id: place.org_id, owner: place.owner }, "member");
+  const path = `/v1/workspaces/${place.id}/members/${guest.id}`;
+  expectProblem(await call(place.owner, "GET", path), 404, "not-found");
+  await poll("the mark in Redis", async () => (await keysOf(place)).length > 0);
+  const ttl = Number(await redis("TTL", (await keysOf(place))[0]));
+  expect([ttl > 20, ttl <= 33]).toEqual([true, true]);
+  const there = { ...place.owner, api: elsewhere.api };
+  const answer = await call(there, "GET", path);
+  expectProblem(answer, 404, "not-found");
+  expect(answer.headers.get("cache-status")).toBe("drey; hit; detail=absent");
+  const put = expectStatus(await call(place.owner, "PUT", path, { role: "viewer" }), 200);
+  const revision = { "x-drey-revision": String(put.headers.get("x-drey-revision")) };
+  expectStatus(await call(there, "GET", path, undefined, revision), 200);
 });
 
 test.each(["status500", "drop"] as const)("a Redis that fails once with %s is asked again", async (kind) => {

@@ -30,7 +30,7 @@ const REFRESH_MS: u64 = 200;
 const RETRY_MS: u64 = 1_000;
 /// How often a load that news has overtaken is asked again.
 const MOST_LOADS: u32 = 3;
-/// A load this young answers a caller who names a revision that nobody has seen: he gains nothing by asking again.
+/// For this long a caller who has named a revision that nobody has seen gains nothing by naming one again.
 const LATELY_MS: u64 = 250;
 
 /// What a caller's admission rests on.
@@ -94,6 +94,8 @@ pub(super) struct Tenant {
     refreshing_ms: Cell<u64>,
     /// When Postgres did not answer the last load; 0 since it has.
     silent_ms: Cell<u64>,
+    /// Who has named a revision that Postgres does not know, and when; the last one is enough to slow a flood.
+    refuted: Cell<Option<(UserId, u64)>>,
 }
 
 impl Tenant {
@@ -105,6 +107,7 @@ impl Tenant {
             memory: RefCell::default(),
             refreshing_ms: Cell::default(),
             silent_ms: Cell::default(),
+            refuted: Cell::default(),
         }
     }
 
@@ -134,14 +137,18 @@ impl Tenant {
         self.refreshing_ms.set(now_ms());
         let known = self.load(subject, user, &now_ms).await?;
         if known.revision < least && known.is_fresh {
+            self.refuted.set(Some((user, now_ms())));
             return Err(Admission::RevisionUnknown);
         }
         if known.revision < least { Err(Admission::Unavailable) } else { member(known).map(Some) }
     }
 
-    /// Whether somebody has just asked Postgres: a revision that is unknown now was unknown then.
-    pub(super) fn loaded_lately(&self, user: UserId, now_ms: u64) -> Option<Known> {
-        self.recall(user, 0, now_ms, LATELY_MS)
+    /// Whether Postgres has just been asked for a revision that this caller named, and knew of none. A load alone is no
+    /// proof: the next moment another Worker writes, and its news comes later than its writer.
+    pub(super) fn refuted_lately(&self, user: UserId, now_ms: u64) -> Option<Known> {
+        let (refuted, at_ms) = self.refuted.get()?;
+        let lately = refuted == user && now_ms.saturating_sub(at_ms) < LATELY_MS;
+        self.recall(user, 0, now_ms, LATELY_MS).filter(|_| lately)
     }
 
     /// The memory of a caller, if it is young enough, undoubted, and reaches the revision he has seen.
