@@ -82,7 +82,7 @@ impl App {
             keys: KeySets::default(),
             remembered: Remembered::default(),
             floods: Floods::default(),
-            load: Load::new(config.max_in_flight),
+            load: Load::new(config.max_in_flight, config.max_body_bytes),
             memory: Memory::default(),
             flights: Flights::default(),
             tags: Tags::default(),

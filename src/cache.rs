@@ -308,3 +308,24 @@ fn answer(request: &Request<'_>, copy: &Copy) -> Answer {
     let body = if held { Vec::new() } else { copy.body.clone() };
     Answer { status: 200, headers: copy.headers.clone(), body, keep: Keep::Never, raw: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::CacheStatus;
+
+    /// Structured fields of RFC 9211: `hit`, `fwd`, `collapsed`, `ttl` and `detail` are its own.
+    #[test]
+    fn each_level_has_its_words_and_what_nobody_confirms_a_negative_ttl() {
+        let all = [
+            (CacheStatus::Memory, "drey; hit; detail=memory", "drey; hit; ttl=-2; detail=memory"),
+            (CacheStatus::Shared, "drey; hit; detail=cache-api", "drey; hit; ttl=-2; detail=cache-api"),
+            (CacheStatus::Redis, "drey; hit; detail=redis", "drey; hit; ttl=-2; detail=redis"),
+            (CacheStatus::Absent, "drey; hit; detail=absent", "drey; hit; ttl=-2; detail=absent"),
+            (CacheStatus::Collapsed, "drey; fwd=miss; collapsed", "drey; fwd=miss; collapsed"),
+            (CacheStatus::Miss, "drey; fwd=miss", "drey; fwd=miss"),
+        ];
+        for (status, fresh, stale) in all {
+            assert_eq!((status.header(0), status.header(1_001)), (fresh.to_owned(), stale.to_owned()));
+        }
+    }
+}

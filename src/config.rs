@@ -71,6 +71,8 @@ pub struct Config {
     pub deadline_ms: u64,
     /// `MAX_IN_FLIGHT`: requests that an isolate works on at once before it turns others away. Default 512.
     pub max_in_flight: u64,
+    /// `MAX_BODY_BYTES`: large bodies, above 64 KiB, that an isolate holds at once. Default 16 MiB.
+    pub max_body_bytes: u64,
     /// `COLLAPSE_MS`: how long a read waits for the copy of another that asks the same. Default 50.
     pub collapse_ms: u64,
     /// `TAG_REFRESH_MS`: how late a purge of public copies is effective at most. Default 5,000.
@@ -103,6 +105,7 @@ impl Config {
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
             max_in_flight: number(env, "MAX_IN_FLIGHT", 512)?,
+            max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,
             collapse_ms: number(env, "COLLAPSE_MS", 50)?,
             tag_refresh_ms: number(env, "TAG_REFRESH_MS", 5_000)?,
             invitation_secret: secret(&read, "INVITATION_SECRET")?,

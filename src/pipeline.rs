@@ -15,7 +15,7 @@ use crate::cache::{self, CacheStatus, Found};
 use crate::call::{Access, Call};
 use crate::context::Context;
 use crate::edge::boundary::{self, BodyError, Head, Header};
-use crate::load::UnderWay;
+use crate::load::{Carried, UnderWay};
 use crate::notices::{self, Notice};
 use crate::problem::{Outcome, Problem};
 use crate::query::Query;
@@ -54,6 +54,7 @@ async fn serve(
     let matched = app.index.find(&head.method, &head.path)?;
     facts.route = Some(matched.route);
     app.load.admit(matched.route)?;
+    let _carried = Carried::new(app, matched.route, raw)?;
     admission::tenant_headers_agree(head, &matched.parameters)?;
     let request = Request {
         app,

@@ -125,7 +125,7 @@ pub struct Route {
 }
 
 /// The largest body of an ordinary request.
-const BODY_BYTES: u32 = 64 * 1024;
+pub const BODY_BYTES: u32 = 64 * 1024;
 /// The largest body of a push: 1 MiB, the limit that every body has (design §4).
 const PUSH_BYTES: u32 = 1024 * 1024;
 

@@ -12,6 +12,7 @@ import {
   unique,
 } from "./actors.ts";
 import { neonCounters, neonFault } from "./neighbours.ts";
+import { device, mutation, push, workspaceScope } from "./pushes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 const MOST = 4;
@@ -74,6 +75,25 @@ test("clients that go away leave their places to others", async () => {
       return answer.status === 201;
     });
   }
+});
+
+test("large bodies have a measure of their own, and small ones go on", async () => {
+  await using small = await world().restart({ MAX_BODY_BYTES: "1000000" });
+  const place = await home(small.api);
+  const next = () => device(place.owner, place);
+  const [one, other, third, again] = [next(), next(), next(), next()];
+  const scope = workspaceScope(place);
+  const large = { value: { filler: "x".repeat(600_000) } };
+  const mine = trace();
+  const fault = await neonFault({ kind: "latency", latency_ms: 1_500, match: mine.id });
+  const slow = push(one, [mutation(one, scope, large)], { traceparent: mine.traceparent });
+  await poll("the first at Postgres", async () => (await fault.fired()) === 1);
+  const refused = await push(other, [mutation(other, scope, large)]);
+  expectProblem(refused, 503, "overloaded");
+  expect(refused.headers.get("retry-after")).toBe("1");
+  expectStatus(await push(third, [mutation(third, scope)]), 200);
+  expectStatus(await slow, 200);
+  expectStatus(await push(again, [mutation(again, scope, large)]), 200);
 });
 
 /** As many creates as an isolate takes, all of them waiting for Postgres. */
