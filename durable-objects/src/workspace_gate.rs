@@ -12,6 +12,7 @@ mod tenant;
 
 use std::cell::Cell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
@@ -171,12 +172,13 @@ impl GateClient<'_> {
 #[durable_object(fetch)]
 #[derive(Debug)]
 pub(crate) struct WorkspaceGate {
+    state: State,
     meter: Meter,
     tags: Tags,
-    tenant: Tenant,
+    tenant: Rc<Tenant>,
     limits: Option<Limits>,
     leases: Leases,
-    clock: Cell<Clock>,
+    clock: Rc<Cell<Clock>>,
 }
 
 /// How long what a gate grants may be held. Variables, so that tests need not wait.
@@ -200,10 +202,11 @@ impl DurableObject for WorkspaceGate {
         Self {
             meter: Meter::new(state.storage().sql()),
             tags: Tags::new(state.storage().sql()),
-            tenant: Tenant::new(&env),
+            tenant: Rc::new(Tenant::new(&env)),
             limits: environment::limits(&env).ok(),
             leases: Leases::from_env(&env),
-            clock: Cell::default(),
+            clock: Rc::default(),
+            state,
         }
     }
 
@@ -234,10 +237,19 @@ impl WorkspaceGate {
                 other => other,
             });
         }
-        match self.tenant.know(subject, admit, || self.now_ms()).await {
+        let known = self.tenant.know(subject, admit, || self.now_ms()).await;
+        self.try_again(subject, admit);
+        match known {
             Ok(known) => self.charge(subject, admit, known),
             Err(refused) => Ok(refused),
         }
+    }
+
+    /// Looks whether Postgres has come back, while the caller goes on with what is known.
+    fn try_again(&self, subject: Subject, admit: &Admit) {
+        let Some(user) = admit.principal.filter(|_| self.tenant.is_to_try(self.now_ms())) else { return };
+        let (tenant, clock) = (Rc::clone(&self.tenant), Rc::clone(&self.clock));
+        self.state.wait_until(async move { tenant.try_again(subject, user, || read(&clock)).await });
     }
 
     /// A member who named a made-up revision a moment ago and does so again: he pays, and Postgres is not asked.
@@ -269,10 +281,7 @@ impl WorkspaceGate {
 
     /// The gate's clock never runs backwards, so that a step of the machine's clock cannot refill a bucket.
     fn now_ms(&self) -> u64 {
-        let mut clock = self.clock.get();
-        let now = clock.read(u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default());
-        self.clock.set(clock);
-        now
+        read(&self.clock)
     }
 
     fn grant(&self, known: Option<Known>, admit: &Admit, extra: u32, view: LimitView) -> Grant {
@@ -291,6 +300,13 @@ impl WorkspaceGate {
             stale_ms: known.stale_ms,
         }
     }
+}
+
+fn read(shared: &Cell<Clock>) -> u64 {
+    let mut clock = shared.get();
+    let now = clock.read(u64::try_from(chrono::Utc::now().timestamp_millis()).unwrap_or_default());
+    shared.set(clock);
+    now
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const MOST_ROLES: usize = 10_000;
 const LOAD_MS: u64 = 1_800;
 /// A refresh takes this long at the most before others ask as well; it is part of the six seconds that a lost notice costs.
 const REFRESH_MS: u64 = 200;
-/// After a load that Postgres did not answer one caller a second tries again; the others do not wait for him.
+/// After a load that Postgres did not answer it is tried again once a second, beside the callers.
 const RETRY_MS: u64 = 1_000;
 /// How often a load that news has overtaken is asked again.
 const MOST_LOADS: u32 = 3;
@@ -157,12 +157,27 @@ impl Tenant {
         self.remembered(user, now_ms, most_age_ms).filter(|known| !doubted && known.revision >= least)
     }
 
-    /// What holds while Postgres is known not to answer and somebody else is trying, or has just tried.
+    /// What holds while Postgres is known not to answer. Nobody waits for it: see [`Tenant::is_to_try`].
     fn while_silent(&self, user: UserId, now_ms: u64) -> Option<Known> {
-        let silent_ms = self.silent_ms.get();
+        if self.silent_ms.get() > 0 { self.vouch(user, now_ms) } else { None }
+    }
+
+    /// Whether a silent Postgres is to be tried again, now and by the caller, beside his answer.
+    pub(super) fn is_to_try(&self, now_ms: u64) -> bool {
+        let (silent_ms, refreshing_ms) = (self.silent_ms.get(), self.refreshing_ms.get());
         let tried = now_ms.saturating_sub(silent_ms) < RETRY_MS.min(self.refresh_ms);
-        let trying = self.refreshing_ms.get() > silent_ms && now_ms.saturating_sub(self.refreshing_ms.get()) < LOAD_MS;
-        if silent_ms > 0 && (tried || trying) { self.vouch(user, now_ms) } else { None }
+        let trying = refreshing_ms > silent_ms && now_ms.saturating_sub(refreshing_ms) < LOAD_MS;
+        let is_to_try = silent_ms > 0 && !tried && !trying;
+        if is_to_try {
+            self.refreshing_ms.set(now_ms);
+        }
+        is_to_try
+    }
+
+    /// Tries Postgres again. What it says is learned; whoever asks next is told.
+    pub(super) async fn try_again(&self, subject: Subject, user: UserId, now_ms: impl Fn() -> u64) {
+        // A failure is noted by the load itself, and there is nobody to tell.
+        self.load(subject, user, &now_ms).await.ok();
     }
 
     /// What is known, for a minute and not a second longer; that Postgres no longer says so goes along.
