@@ -48,6 +48,8 @@ pub struct RedisConfig {
     pub url: String,
     /// `UPSTASH_REDIS_REST_TOKEN`
     pub token: Secret,
+    /// `REDIS_GET_MS`: how long a read may wait for it, repetitions included. Default 150.
+    pub get_ms: u64,
 }
 
 /// Everything configurable.
@@ -99,7 +101,7 @@ impl Config {
             environment: environment(read("ENVIRONMENT").as_deref())?,
             neon: neon(env)?,
             issuers: issuers(&read)?,
-            redis: redis(&read),
+            redis: redis(env, &read)?,
             limits: limits(env)?,
             self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
@@ -136,10 +138,10 @@ fn issuers(read: &impl Fn(&'static str) -> Option<String>) -> Result<Vec<IssuerC
     Ok(issuers)
 }
 
-fn redis(read: &impl Fn(&'static str) -> Option<String>) -> Option<RedisConfig> {
-    let url = read("UPSTASH_REDIS_REST_URL")?;
-    let token = read("UPSTASH_REDIS_REST_TOKEN")?;
-    Some(RedisConfig { url, token: Secret::new(token) })
+fn redis(env: &Env, read: &impl Fn(&'static str) -> Option<String>) -> Result<Option<RedisConfig>, ConfigError> {
+    let get_ms = number(env, "REDIS_GET_MS", 150)?;
+    let given = read("UPSTASH_REDIS_REST_URL").zip(read("UPSTASH_REDIS_REST_TOKEN"));
+    Ok(given.map(|(url, token)| RedisConfig { url, token: Secret::new(token), get_ms }))
 }
 
 fn operator_token(read: &impl Fn(&'static str) -> Option<String>) -> Result<Option<Secret>, ConfigError> {

@@ -102,7 +102,7 @@ async function filled(
   signal: AbortSignal | null = null,
 ): Promise<{ full: Promise<Answer<unknown>[]>; mine: string }> {
   const mine = trace();
-  const fault = await neonFault({ kind: "latency", latency_ms: 2_000, times: MOST, match: mine.id });
+  const fault = await neonFault({ kind: "latency", latency_ms: 3_000, times: MOST, match: mine.id });
   const full = atOnce(MOST, async () => {
     const request = {
       method: "POST",
