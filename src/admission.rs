@@ -19,6 +19,7 @@ use std::rc::Rc;
 use drey_core::id::UserId;
 use drey_core::lease::Denial;
 use drey_core::limit::{LimitView, Tier};
+use drey_core::quota;
 use drey_core::refusal::{Code, Refusal};
 use drey_durable_objects::workspace_gate::Subject;
 
@@ -55,20 +56,22 @@ pub struct Principal {
 pub struct Admitted {
     /// What the handler may do.
     pub access: Access,
-    /// The state of the limits.
+    /// The state of the tier's policy.
     pub limits: Option<LimitView>,
+    /// The state of the organisation's day, where one pays.
+    pub daily: Option<LimitView>,
 }
 
 /// Admits a request by its row's policy, or says why not.
 /// What is learned on the way is noted in `facts`, so that a refusal is logged with its caller and tenant.
 pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted> {
     let (tier, cost) = match request.route.policy.limit {
-        Limit::Free => return Ok(Admitted { access: Access::Public, limits: None }),
+        Limit::Free => return Ok(Admitted { access: Access::Public, limits: None, daily: None }),
         Limit::Tier(tier, cost) => (tier, cost),
     };
     if request.route.policy.who == Who::Public {
         let limits = flood::charge(request, tier, cost).await?;
-        return Ok(Admitted { access: Access::Public, limits });
+        return Ok(Admitted { access: Access::Public, limits, daily: None });
     }
     if request.route.policy.who == Who::Operator {
         return operator::admit(request, tier, cost).await;
@@ -98,7 +101,7 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
 /// any unknown credential, and reaches nothing.
 async fn by_ticket(request: &Request<'_>, ticket: &str) -> Outcome<Admitted> {
     if tickets::is_ours(request, ticket)? {
-        return Ok(Admitted { access: Access::Public, limits: None });
+        return Ok(Admitted { access: Access::Public, limits: None, daily: None });
     }
     flood::stranger(request).await?;
     Err(tickets::refused())
@@ -106,7 +109,7 @@ async fn by_ticket(request: &Request<'_>, ticket: &str) -> Outcome<Admitted> {
 
 async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: u32) -> Outcome<Admitted> {
     let (_, view) = gate::admit(request, Subject::User(principal.user), &principal, tier, cost).await?;
-    Ok(Admitted { access: Access::User(principal), limits: Some(view) })
+    Ok(Admitted { access: Access::User(principal), limits: Some(view), daily: None })
 }
 
 /// 503 without a guess: authorization never opens because a gate is down.
@@ -117,10 +120,16 @@ pub fn gate_unavailable(cause: &str) -> Problem {
 
 fn limited(denial: &Denial) -> Problem {
     let seconds = u32::try_from(denial.retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-    let detail = format!("Too many requests. Retry after {seconds} s.");
-    let mut problem: Problem = Refusal::new(Code::RateLimited, detail).with_retry_after(seconds).into();
+    let day_is_used_up = denial.policies.iter().any(|policy| policy == quota::POLICY);
+    let (code, what) = if day_is_used_up {
+        (Code::QuotaExceeded, "The organisation's calls of this day are used up.")
+    } else {
+        (Code::RateLimited, "Too many requests.")
+    };
+    let mut problem: Problem =
+        Refusal::new(code, format!("{what} Retry after {seconds} s.")).with_retry_after(seconds).into();
     problem.extension = Some(("violated-policies", denial.policies.clone().into()));
-    problem.headers = drey_core::limit::headers(&denial.view);
+    problem.headers = drey_core::limit::headers(&denial.view, None);
     problem
 }
 

@@ -4,6 +4,7 @@
 use drey_core::api_key::KeyEnvironment;
 use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
+use drey_core::quota::DayLength;
 use drey_durable_objects::environment::{ConfigError, limits, neon, number, text, wrong};
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
@@ -71,6 +72,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// `REQUEST_DEADLINE_MS`: one deadline for a request and all its subrequests. Default 10,000.
     pub deadline_ms: u64,
+    /// `QUOTA_DAY_MS`: how long a day of the quota is. Default 86,400,000; tests have shorter ones.
+    pub day: DayLength,
     /// `MAX_IN_FLIGHT`: requests that an isolate works on at once before it turns others away. Default 512.
     pub max_in_flight: u64,
     /// `MAX_BODY_BYTES`: large bodies, above 64 KiB, that an isolate holds at once. Default 16 MiB.
@@ -106,6 +109,7 @@ impl Config {
             self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
+            day: DayLength::new(number(env, "QUOTA_DAY_MS", 86_400_000)?),
             max_in_flight: number(env, "MAX_IN_FLIGHT", 512)?,
             max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,
             collapse_ms: number(env, "COLLAPSE_MS", 50)?,

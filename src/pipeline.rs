@@ -69,7 +69,7 @@ async fn serve(
         trace: context.trace.to_string(),
     };
     let admitted = admission::admit(&request, facts).await?;
-    facts.limits = admitted.limits;
+    (facts.limits, facts.daily) = (admitted.limits, admitted.daily);
     facts.stale_ms = admitted.access.grant().and_then(|grant| grant.stale_ms).unwrap_or_default();
     let place = cache::place(&request, &admitted.access).await;
     match cache::find(&request, place.as_ref()).await {

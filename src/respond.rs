@@ -33,6 +33,8 @@ pub struct Facts {
     pub tenant: Option<String>,
     /// The state of the limits.
     pub limits: Option<LimitView>,
+    /// The state of the organisation's day.
+    pub daily: Option<LimitView>,
     /// Which cache level answered.
     pub cache: Option<CacheStatus>,
     /// How long nobody has been able to confirm the revision that a copy was found at; 0 while Postgres answers.
@@ -159,7 +161,7 @@ fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, fact
         answer.set("x-actor-id", actor.to_string());
     }
     if let Some(view) = &facts.limits {
-        for (name, value) in drey_core::limit::headers(view) {
+        for (name, value) in drey_core::limit::headers(view, facts.daily.as_ref()) {
             answer.set_default(name, value);
         }
     }

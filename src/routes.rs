@@ -15,6 +15,7 @@ mod projects;
 mod purge;
 mod sync;
 pub mod tickets;
+mod usage;
 mod workspaces;
 
 use drey_core::api_key::Scope;
@@ -212,6 +213,7 @@ pub static TABLE: &[Route] = &[
     // Used by the people of an organisation.
     route!("GET" "/v1/orgs/{org}", "Read an organisation.", orgs::get => 200 "Org", reads(Who::Org(Member), Tenant)),
     route!("PATCH" "/v1/orgs/{org}", "Rename an organisation.", orgs::update => 200 "Org", changes(Who::Org(OrgAdmin), Standard, "OrgUpdate")),
+    route!("GET" "/v1/orgs/{org}/usage", "Read what the organisation has used of its days.", usage::get => 200 "Usage", reads(Who::Org(Member), Tenant)),
     route!("DELETE" "/v1/orgs/{org}", "Delete an organisation with everything in it.", orgs::delete => 204 "", deletes(Who::Org(Owner), Standard)),
     route!("PUT" "/v1/orgs/{org}/plan", "Set the plan of a self-hosted organisation.", orgs::set_plan => 200 "Org", changes(Who::Org(Owner), Strict, "OrgPlan")),
     route!("GET" "/v1/orgs/{org}/members", "List the members of an organisation.", org_members::list => 200 "[]OrgMember", reads(Who::Org(Member), Tenant)),

@@ -39,6 +39,9 @@ pub struct Grant {
     /// While Postgres does not answer: for how long, in milliseconds, the gate should have known better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale_ms: Option<u64>,
+    /// What headers show of the organisation's day; none where no organisation pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily: Option<LimitView>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -50,6 +53,9 @@ pub struct Denial {
     pub policies: Vec<String>,
     /// What headers show.
     pub view: LimitView,
+    /// For how long, in milliseconds, the isolate believes it, where that is shorter: what refused may end before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believe_ms: Option<u64>,
 }
 
 /// What a gate answers to a request for admission.
@@ -96,6 +102,7 @@ mod tests {
             tokens_ms: 5000,
             view,
             stale_ms: None,
+            daily: None,
         }
     }
 
@@ -108,6 +115,10 @@ mod tests {
         let stale = Grant { stale_ms: Some(1200), ..grant() };
         let text = text.replace(r#""reset_s":1}}"#, r#""reset_s":1},"stale_ms":1200}"#);
         assert_eq!(serde_json::to_string(&Admission::Granted(stale)).expect("json"), text);
+        let denial =
+            Denial { retry_after_ms: 9, policies: vec!["daily".to_owned()], view: grant().view, believe_ms: Some(5) };
+        let text = r#"{"outcome":"denied","retry_after_ms":9,"policies":["daily"],"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1},"believe_ms":5}"#;
+        assert_eq!(serde_json::to_string(&Admission::Denied(denial)).expect("json"), text);
         assert_eq!(serde_json::to_string(&Admission::NotFound).expect("json"), r#"{"outcome":"not-found"}"#);
     }
 

@@ -22,6 +22,7 @@ pub mod refusal;
 
 pub mod lease;
 pub mod limit;
+pub mod quota;
 
 pub mod api_key;
 pub mod cache;

@@ -7,6 +7,7 @@
 //! known credential.
 
 mod meter;
+mod quota;
 mod tags;
 mod tenant;
 
@@ -18,13 +19,16 @@ use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::{Charge, Clock, LimitView, Limits, Tier, Wish};
+use drey_core::quota::{self as day, Granted};
 use drey_core::role::{Plan, Region};
+use drey_store::usage::Reservation;
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::environment;
 use crate::rpc::{self, RpcError, Target};
 use meter::{Meter, Payer, Price};
+use quota::{Need, Quota, Standing};
 use tags::Tags;
 use tenant::{Known, Tenant};
 
@@ -129,6 +133,7 @@ enum Command {
     Tell { news: News },
     Doubt,
     Tags { raise: Vec<String> },
+    Reserve { asked: Reservation },
 }
 
 /// Calls gates.
@@ -158,6 +163,12 @@ impl GateClient<'_> {
         rpc::call(self.env, self.target(&subject.name(), None), &Command::Doubt).await
     }
 
+    /// Takes units of a day from the organisation's gate; `None` if it could not ask Postgres.
+    pub(crate) async fn reserve(&self, asked: Reservation) -> Result<Option<Granted>, RpcError> {
+        let name = Subject::Org(asked.org).name();
+        rpc::call(self.env, self.target(&name, None), &Command::Reserve { asked }).await
+    }
+
     /// Raises tags of public answers, or none, and gives the versions of all.
     pub async fn raise_tags(&self, tags: &[String]) -> Result<Versions, RpcError> {
         rpc::call(self.env, self.target(PUBLIC, None), &Command::Tags { raise: tags.to_vec() }).await
@@ -174,6 +185,7 @@ impl GateClient<'_> {
 pub(crate) struct WorkspaceGate {
     state: State,
     meter: Meter,
+    quota: Quota,
     tags: Tags,
     tenant: Rc<Tenant>,
     limits: Option<Limits>,
@@ -201,6 +213,7 @@ impl DurableObject for WorkspaceGate {
     fn new(state: State, env: Env) -> Self {
         Self {
             meter: Meter::new(state.storage().sql()),
+            quota: Quota::new(&state, &env),
             tags: Tags::new(state.storage().sql()),
             tenant: Rc::new(Tenant::new(&env)),
             limits: environment::limits(&env).ok(),
@@ -222,6 +235,7 @@ impl DurableObject for WorkspaceGate {
                 rpc::reply(&())
             }
             Command::Tags { raise } => rpc::reply(&self.tags.raise(&raise)?),
+            Command::Reserve { asked } => rpc::reply(&self.quota.give(asked, self.now_ms()).await?),
         }
     }
 }
@@ -232,7 +246,7 @@ impl WorkspaceGate {
         if let Some(known) = self.made_up(admit) {
             // Tokens beyond his own call would be lost with the refusal.
             let admit = Admit { wanted: 0, ..admit.clone() };
-            return Ok(match self.charge(subject, &admit, Some(known))? {
+            return Ok(match self.charge(subject, &admit, Some(known), None)? {
                 Admission::Granted(_) => Admission::RevisionUnknown,
                 other => other,
             });
@@ -240,7 +254,7 @@ impl WorkspaceGate {
         let known = self.tenant.know(subject, admit, || self.now_ms()).await;
         self.try_again(subject, admit);
         match known {
-            Ok(known) => self.charge(subject, admit, known),
+            Ok(known) => self.admit_today(subject, admit, known).await,
             Err(refused) => Ok(refused),
         }
     }
@@ -252,6 +266,31 @@ impl WorkspaceGate {
         self.state.wait_until(async move { tenant.try_again(subject, user, || read(&clock)).await });
     }
 
+    /// The day's quota, where an organisation pays, and then the buckets: nothing is awaited between looking into the
+    /// purse and paying from it.
+    async fn admit_today(&self, subject: Subject, admit: &Admit, known: Option<Known>) -> worker::Result<Admission> {
+        let Some(need) = self.need(subject, admit, known.as_ref()) else {
+            return self.charge(subject, admit, known, None);
+        };
+        match self.quota.stand(&self.state, need).await? {
+            Standing::UsedUp { view, until_ms } => Ok(Admission::Denied(Denial {
+                retry_after_ms: until_ms,
+                policies: vec![day::POLICY.to_owned()],
+                view,
+                believe_ms: Some(day::ASK_AGAIN_MS),
+            })),
+            standing => self.charge(subject, admit, known, Some((need, standing))),
+        }
+    }
+
+    /// Work in workspaces counts. Administering the organisation does not: who has used up the day can see it and pay for
+    /// more.
+    fn need(&self, subject: Subject, admit: &Admit, known: Option<&Known>) -> Option<Need> {
+        let (Subject::Workspace(_), Some(known), Some(limits)) = (subject, known, self.limits) else { return None };
+        let (quota, cost) = (limits.daily(known.plan), u64::from(admit.cost));
+        Some(Need { org: known.org?, quota, cost, now_ms: self.now_ms() })
+    }
+
     /// A member who named a made-up revision a moment ago and does so again: he pays, and Postgres is not asked.
     fn made_up(&self, admit: &Admit) -> Option<Known> {
         let least = admit.least_revision?;
@@ -259,7 +298,13 @@ impl WorkspaceGate {
         (known.role.is_some() && known.revision < least).then_some(known)
     }
 
-    fn charge(&self, subject: Subject, admit: &Admit, known: Option<Known>) -> worker::Result<Admission> {
+    fn charge(
+        &self,
+        subject: Subject,
+        admit: &Admit,
+        known: Option<Known>,
+        today: Option<(Need, Standing)>,
+    ) -> worker::Result<Admission> {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
         let Some(limits) = self.limits else { return Ok(Admission::Unavailable) };
         let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
@@ -268,12 +313,16 @@ impl WorkspaceGate {
         let payer = Payer { subject, principal, address: address_key(&admit.address) };
         // The strict tier asks for every call: its bound has no slack.
         let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous | Tier::SignIn);
-        let wish = if leased { Wish { wanted: admit.wanted, held: admit.held } } else { Wish::default() };
+        let wanted = today.as_ref().map_or(admit.wanted, |(_, standing)| standing.at_most(admit.wanted));
+        let wish = if leased { Wish { wanted, held: admit.held } } else { Wish::default() };
         let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
         Ok(match self.meter.charge(&limits, &payer, price, self.now_ms())? {
-            Some((Charge::Allowed { view }, extra)) => Admission::Granted(self.grant(known, admit, extra, view)),
+            Some((Charge::Allowed { view }, extra)) => {
+                let daily = today.map(|(need, standing)| self.quota.pay(&standing, need, extra)).transpose()?;
+                Admission::Granted(Grant { daily, ..self.grant(known, admit, extra, view) })
+            }
             Some((Charge::Denied { retry_after_ms, policies, view }, _)) => {
-                Admission::Denied(Denial { retry_after_ms, policies, view })
+                Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None })
             }
             None => Admission::Unavailable,
         })
@@ -298,6 +347,7 @@ impl WorkspaceGate {
             tokens_ms: self.leases.token_ms,
             view,
             stale_ms: known.stale_ms,
+            daily: None,
         }
     }
 }

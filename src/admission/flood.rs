@@ -42,7 +42,12 @@ impl Floods {
         let (until_ms, denial) = refused.get(zone)?;
         let retry_after_ms = until_ms.saturating_sub(now_ms);
         let view = LimitView { reset_s: seconds_up(retry_after_ms), ..denial.view.clone() };
-        (retry_after_ms > 0).then(|| Denial { retry_after_ms, policies: denial.policies.clone(), view })
+        (retry_after_ms > 0).then(|| Denial {
+            retry_after_ms,
+            policies: denial.policies.clone(),
+            view,
+            believe_ms: None,
+        })
     }
 
     fn refuse(&self, zone: (Tier, String), denial: Denial, now_ms: u64) {
@@ -104,5 +109,5 @@ fn by_platform(tier: Tier) -> Denial {
     let limit = if tier == Tier::SignIn { 60 } else { 600 };
     let (policy, reset_s) = (tier.as_str().to_owned(), seconds_up(PLATFORM_RETRY_MS));
     let view = LimitView { policy: policy.clone(), limit, window_s: PLATFORM_WINDOW_S, remaining: 0, reset_s };
-    Denial { retry_after_ms: PLATFORM_RETRY_MS, policies: vec![policy], view }
+    Denial { retry_after_ms: PLATFORM_RETRY_MS, policies: vec![policy], view, believe_ms: None }
 }

@@ -70,7 +70,7 @@ impl Insurance {
         match charge(std::slice::from_mut(bucket), clock::now_ms(), cost) {
             Some(Charge::Allowed { view }) => Ok(view),
             Some(Charge::Denied { retry_after_ms, policies, view }) => {
-                Err(limited(&Denial { retry_after_ms, policies, view }))
+                Err(limited(&Denial { retry_after_ms, policies, view, believe_ms: None }))
             }
             None => Err(gate_unavailable("no bucket to charge")),
         }
@@ -115,5 +115,6 @@ fn tenantless() -> Grant {
         tokens_ms: 0,
         view,
         stale_ms: None,
+        daily: None,
     }
 }

@@ -53,7 +53,8 @@ pub(super) async fn by_org(request: &Request<'_>, principal: Principal, tier: Ti
     {
         return Err(too_little(needed.as_str(), role.as_str()));
     }
-    Ok(Admitted { access: Access::Org(principal, org, role, grant), limits: Some(view) })
+    let daily = grant.daily.clone();
+    Ok(Admitted { access: Access::Org(principal, org, role, grant), limits: Some(view), daily })
 }
 
 /// Admits a caller to the workspace of the path: a person by his role there, a key within its scopes by its creator's.
@@ -81,7 +82,8 @@ pub(super) async fn by_workspace(
         return Err(too_little(needed.as_str(), role.as_str()));
     }
     let access = WorkspaceAccess { workspace, org, role };
-    Ok(Admitted { access: Access::Workspace(principal, access, grant), limits: Some(view) })
+    let daily = grant.daily.clone();
+    Ok(Admitted { access: Access::Workspace(principal, access, grant), limits: Some(view), daily })
 }
 
 /// To a key every other workspace is a stranger's, also one that its creator may enter.

@@ -25,6 +25,7 @@ pub mod org_member;
 pub mod project;
 pub mod sync_push;
 pub mod sync_read;
+pub mod usage;
 pub mod user;
 pub mod workspace;
 pub mod workspace_member;

@@ -125,7 +125,7 @@ fn collect<T>(
 }
 
 /// 404 to who has no role, 403 to who has too little of one.
-fn check(row: &Row<'_, '_>, needed: Needed) -> Result<()> {
+pub(crate) fn check(row: &Row<'_, '_>, needed: Needed) -> Result<()> {
     let enough = match needed {
         Needed::Own => return Ok(()),
         Needed::Org(role) => row.opt_parsed(0, OrgRole::parse)?.map(|held| held >= role),

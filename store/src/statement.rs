@@ -111,6 +111,8 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::project::DELETE,
     &crate::sync_push::PUSH,
     &crate::sync_read::READ,
+    &crate::usage::RESERVE,
+    &crate::usage::LIST,
     &crate::user::SEEN,
     &crate::user::ME,
     &crate::workspace::CREATE,

@@ -69,8 +69,8 @@ test("an admitted call tells what is left, and the next one less", async () => {
   const place = await home(slow.api);
   const [first, second] = [await write(place.owner, place), await write(place.owner, place)];
   expect(limitHeaders(first)).toMatchObject({
-    "ratelimit-policy": `"standard";q=${BURST};w=60`,
-    ratelimit: expect.stringMatching(/^"standard";r=11;t=\d+$/),
+    "ratelimit-policy": `"standard";q=${BURST};w=60, "daily";q=100000;w=86400`,
+    ratelimit: expect.stringMatching(/^"standard";r=11;t=\d+, "daily";r=\d+;t=\d+$/),
     "x-ratelimit-remaining": "11",
     "x-rate-limit-remaining": "11",
   });

@@ -78,7 +78,7 @@ impl World {
                 self.admitted.push(self.now_ms);
             }
             Charge::Denied { retry_after_ms, policies, view } => {
-                purse.denied(&Denial { retry_after_ms, policies, view }, self.now_ms);
+                purse.denied(&Denial { retry_after_ms, policies, view, believe_ms: None }, self.now_ms);
             }
         }
     }
@@ -97,6 +97,7 @@ fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
         tokens_ms: TOKENS_MS,
         view,
         stale_ms: None,
+        daily: None,
     }
 }
 

@@ -13,5 +13,6 @@ mod lease;
 mod limit;
 mod offset;
 mod presence;
+mod quota;
 mod refusal;
 mod restart;

@@ -29,6 +29,16 @@ impl Batch {
     }
 }
 
+/// A refusal that is believed for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Denied {
+    denial: Denial,
+    /// Until when the caller is told to wait.
+    until_ms: u64,
+    /// Until when the gate is not asked again.
+    believed_until_ms: u64,
+}
+
 /// The tokens of one caller, tenant and tier.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Purse {
@@ -36,7 +46,7 @@ pub struct Purse {
     older: Batch,
     newer: Batch,
     view: Option<LimitView>,
-    denied: Option<(Denial, u64)>,
+    denied: Option<Denied>,
     arrivals: u64,
     since_ms: u64,
     latest_ms: u64,
@@ -65,9 +75,9 @@ impl Purse {
 
     /// Pays from what is in hand.
     pub fn spend(&mut self, now_ms: u64, cost: u32) -> Spend {
-        if let Some((denial, until_ms)) = &self.denied {
-            if now_ms < *until_ms {
-                return Spend::Denied(remaining(denial, *until_ms - now_ms));
+        if let Some(denied) = &self.denied {
+            if now_ms < denied.believed_until_ms {
+                return Spend::Denied(remaining(&denied.denial, denied.until_ms.saturating_sub(now_ms)));
             }
             self.denied = None;
         }
@@ -122,7 +132,12 @@ impl Purse {
 
     /// Takes a denial. It counts from the moment it was received, so that waiting it out is never too short.
     pub fn denied(&mut self, denial: &Denial, now_ms: u64) {
-        self.denied = Some((denial.clone(), now_ms.saturating_add(denial.retry_after_ms)));
+        let believe_ms = denial.believe_ms.unwrap_or(denial.retry_after_ms).min(denial.retry_after_ms);
+        self.denied = Some(Denied {
+            denial: denial.clone(),
+            until_ms: now_ms.saturating_add(denial.retry_after_ms),
+            believed_until_ms: now_ms.saturating_add(believe_ms),
+        });
     }
 
     /// What is in hand at this moment.
@@ -156,6 +171,7 @@ mod tests {
             tokens_ms: 5000,
             view,
             stale_ms: None,
+            daily: None,
         }
     }
 
@@ -190,11 +206,20 @@ mod tests {
     #[test]
     fn a_denial_is_kept_until_it_is_over() {
         let mut purse = Purse::default();
-        let denial = Denial { retry_after_ms: 2000, policies: vec!["relaxed".to_owned()], view: grant(1).view };
+        let denial = Denial {
+            retry_after_ms: 2000,
+            policies: vec!["relaxed".to_owned()],
+            view: grant(1).view,
+            believe_ms: None,
+        };
         purse.denied(&denial, 1_000);
         assert!(
             matches!(purse.spend(1_500, 1), Spend::Denied(left) if left.retry_after_ms == 1500 && left.view.reset_s == 2)
         );
         assert_eq!(purse.spend(3_000, 1), Spend::Empty);
+        // One that may end early tells its whole wait, and is asked about again before.
+        purse.denied(&Denial { retry_after_ms: 60_000, believe_ms: Some(100), ..denial }, 5_000);
+        assert!(matches!(purse.spend(5_099, 1), Spend::Denied(left) if left.retry_after_ms == 59_901));
+        assert_eq!(purse.spend(5_100, 1), Spend::Empty);
     }
 }

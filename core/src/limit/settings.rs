@@ -19,6 +19,9 @@ pub enum SettingsError {
     /// A plan that would allow nothing.
     #[error("LIMITS: the factors of `plans` must be at least 1")]
     ZeroPlan,
+    /// A quota that would allow nothing.
+    #[error("LIMITS: base of `daily` must be at least 1")]
+    ZeroDaily,
     /// A scale that makes no limit.
     #[error("LIMIT_SCALE must be a number of at least 0.001")]
     Scale,
@@ -78,6 +81,8 @@ pub struct Limits {
     pub anonymous: TierSettings,
     /// The same on routes of the strict tier.
     pub sign_in: TierSettings,
+    /// Requests of an organisation in a UTC day, on the least plan.
+    pub daily: u32,
     /// What plans multiply.
     pub plans: PlanFactors,
 }
@@ -101,6 +106,7 @@ impl Default for Limits {
             relaxed: minute(500, 0, true),
             anonymous,
             sign_in,
+            daily: 100_000,
             plans: PlanFactors { free: 1, team: 5, business: 20, enterprise: 100 },
         }
     }
@@ -118,6 +124,12 @@ struct TierOverride {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct DailyOverride {
+    base: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PlanOverride {
     free: Option<u32>,
     team: Option<u32>,
@@ -128,6 +140,7 @@ struct PlanOverride {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Override {
+    daily: Option<DailyOverride>,
     plans: Option<PlanOverride>,
     strict: Option<TierOverride>,
     standard: Option<TierOverride>,
@@ -151,6 +164,7 @@ impl Limits {
             relaxed: default.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
             anonymous: default.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
             sign_in: default.sign_in.overridden(given.sign_in, Tier::SignIn)?,
+            daily: given.daily.map_or(Ok(default.daily), |given| daily(given.base))?,
             plans: default.plans.overridden(given.plans)?,
         })
     }
@@ -169,6 +183,7 @@ impl Limits {
             relaxed: self.relaxed.scaled(scale),
             anonymous: self.anonymous.scaled(scale),
             sign_in: self.sign_in.scaled(scale),
+            daily: scaled(self.daily, scale),
             plans: self.plans,
         })
     }
@@ -183,6 +198,12 @@ impl Limits {
             Tier::Anonymous => &self.anonymous,
             Tier::SignIn => &self.sign_in,
         }
+    }
+
+    /// The requests of an organisation in a UTC day.
+    #[must_use]
+    pub const fn daily(&self, plan: Plan) -> u64 {
+        self.daily as u64 * self.plans.of(plan) as u64
     }
 
     /// The three buckets that a request of this tier is charged to: principal, address, workspace.
@@ -206,6 +227,15 @@ impl Limits {
             block_ms: if kind == BucketKind::Principal { u64::from(settings.block_ms) } else { 0 },
         }
     }
+}
+
+const fn daily(base: u32) -> Result<u32, SettingsError> {
+    if base == 0 { Err(SettingsError::ZeroDaily) } else { Ok(base) }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
+fn scaled(number: u32, scale: f64) -> u32 {
+    (f64::from(number) * scale).round().clamp(1.0, f64::from(u32::MAX)) as u32
 }
 
 impl PlanFactors {
@@ -238,9 +268,7 @@ impl TierSettings {
     }
 
     fn scaled(self, scale: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32")]
-        let times = |number: u32| (f64::from(number) * scale).round().clamp(1.0, f64::from(u32::MAX)) as u32;
-        Self { base: times(self.base), burst: times(self.burst), ..self }
+        Self { base: scaled(self.base, scale), burst: scaled(self.burst, scale), ..self }
     }
 }
 
@@ -290,6 +318,17 @@ mod tests {
         let of = |plan| limits.bucket(Tier::Standard, BucketKind::Principal, plan).limit;
         assert_eq!([of(Plan::Free), of(Plan::Team), of(Plan::Business)], [100, 700, 2000]);
         for text in [r#"{"plans":{"team":0}}"#, r#"{"plans":{"gold":3}}"#] {
+            assert!(Limits::from_json(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_day_has_a_quota_by_plan() {
+        let of = |limits: &Limits| [Plan::Free, Plan::Enterprise].map(|plan| limits.daily(plan));
+        assert_eq!(of(&Limits::default()), [100_000, 10_000_000]);
+        assert_eq!(of(&Limits::from_json(r#"{"daily":{"base":60}}"#).expect("limits")), [60, 6000]);
+        assert_eq!(of(&Limits::default().scaled(0.5).expect("scale")), [50_000, 5_000_000]);
+        for text in [r#"{"daily":{"base":0}}"#, r#"{"daily":{}}"#, r#"{"daily":{"base":1,"burst":2}}"#] {
             assert!(Limits::from_json(text).is_err(), "{text}");
         }
     }

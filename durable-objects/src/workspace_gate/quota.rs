@@ -1,0 +1,250 @@
+//! The daily quota at a gate: units in hand, and where further ones come from.
+//!
+//! An organisation's gate reserves blocks in Postgres; a workspace's gate takes blocks from its organisation's gate. Units
+//! are spent in memory, and what is left of them is stored a step behind, so that a restart never finds more than there was.
+//! Blocks are fetched aside before they are gone; a call waits only when nothing is in hand.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use drey_core::id::OrgId;
+use drey_core::limit::LimitView;
+use drey_core::quota::{Day, DayLength, Granted, Purse, StoredPurse};
+use drey_core::trace::Traceparent;
+use drey_store::usage::{self, Reservation};
+use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings};
+use serde::Deserialize;
+use worker::{Env, SqlStorage, SqlStorageValue, State};
+
+use super::GateClient;
+use crate::environment;
+
+/// A source that takes longer is taken as silent: the call goes on as a debt.
+const PATIENCE_MS: u32 = 1_500;
+
+/// Where units come from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// For a workspace's gate.
+    OrgGate,
+    /// For an organisation's gate.
+    Postgres,
+}
+
+/// What one call needs of the day.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Need {
+    pub(super) org: OrgId,
+    pub(super) quota: u64,
+    pub(super) cost: u64,
+    pub(super) now_ms: u64,
+}
+
+/// A gate's part of the day.
+#[derive(Clone, Debug)]
+pub(super) struct Quota(Rc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    sql: SqlStorage,
+    env: Env,
+    neon: Option<Neon>,
+    length: DayLength,
+    purse: RefCell<Purse>,
+    stored: Cell<Option<StoredPurse>>,
+    asking_until_ms: Cell<u64>,
+}
+
+/// How the day stands for a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// There is enough in hand; so many units more could be spent.
+    Paid { spare: u64 },
+    /// The source is silent: go on, and owe it.
+    Owed,
+    /// Nothing is left of the day.
+    UsedUp { view: LimitView, until_ms: u64 },
+}
+
+impl Standing {
+    /// How many tokens may be granted besides, of those that are wanted.
+    pub(super) fn at_most(&self, wanted: u32) -> u32 {
+        match self {
+            Self::Paid { spare } => wanted.min(u32::try_from(*spare).unwrap_or(u32::MAX)),
+            Self::Owed => wanted,
+            Self::UsedUp { .. } => 0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    day: f64,
+    units: f64,
+}
+
+impl Quota {
+    pub(super) fn new(state: &State, env: &Env) -> Self {
+        let length = environment::number(env, "QUOTA_DAY_MS", 86_400_000).unwrap_or(86_400_000);
+        Self(Rc::new(Held {
+            sql: state.storage().sql(),
+            env: env.clone(),
+            neon: environment::neon(env).ok().map(Neon::new),
+            length: DayLength::new(length),
+            purse: RefCell::default(),
+            stored: Cell::new(None),
+            asking_until_ms: Cell::new(0),
+        }))
+    }
+
+    /// How the day stands for a call at this gate. Nothing is spent yet: the buckets may still refuse it.
+    pub(super) async fn stand(&self, state: &State, need: Need) -> worker::Result<Standing> {
+        let held = &self.0;
+        held.load()?;
+        let day = held.length.day(need.now_ms);
+        let units = || held.purse.borrow().units(day);
+        if units() < need.cost && !held.purse.borrow().is_used_up(day, need.now_ms) {
+            // Several that find nothing ask side by side: each brings units that count once.
+            if held.fill(Source::OrgGate, need).await.is_err() {
+                return Ok(Standing::Owed);
+            }
+        } else if held.purse.borrow().is_low(day, need.quota) && held.asking_until_ms.get() <= need.now_ms {
+            self.fill_aside(state, need);
+        }
+        let units = units();
+        Ok(if units < need.cost { held.used_up(need) } else { Standing::Paid { spare: units - need.cost } })
+    }
+
+    /// Pays for a call and for the tokens it was granted besides, stores what the answer rests on, and gives what headers
+    /// show.
+    pub(super) fn pay(&self, standing: &Standing, need: Need, extra: u32) -> worker::Result<LimitView> {
+        let held = &self.0;
+        let units = need.cost.saturating_add(u64::from(extra));
+        let mut purse = held.purse.borrow_mut();
+        if matches!(standing, Standing::Owed) || !purse.spend(held.length.day(need.now_ms), units) {
+            purse.owe(units);
+        }
+        let view = purse.view(held.length, need.quota, need.now_ms);
+        drop(purse);
+        held.save(need.quota)?;
+        Ok(view)
+    }
+
+    /// Gives units to another gate of the organisation, out of this one's own.
+    pub(super) async fn give(&self, asked: Reservation, now_ms: u64) -> worker::Result<Option<Granted>> {
+        let held = &self.0;
+        held.load()?;
+        let need = Need { org: asked.org, quota: asked.quota, cost: asked.wanted, now_ms };
+        held.purse.borrow_mut().owe(asked.owed);
+        // A debt is counted at once: it would end with this object.
+        let enough = asked.owed == 0 && held.purse.borrow().units(asked.day) >= asked.wanted;
+        if !enough && held.fill(Source::Postgres, need).await.is_err() {
+            held.purse.borrow_mut().forgive(asked.owed);
+            return Ok(None);
+        }
+        let units = asked.wanted.min(held.purse.borrow().units(asked.day));
+        held.purse.borrow_mut().spend(asked.day, units);
+        held.save(asked.quota)?;
+        let used = held.purse.borrow().used(asked.day);
+        Ok(Some(Granted { day: asked.day, units, used }))
+    }
+
+    fn fill_aside(&self, state: &State, need: Need) {
+        let held = Rc::clone(&self.0);
+        held.asking_until_ms.set(need.now_ms + u64::from(PATIENCE_MS));
+        state.wait_until(async move {
+            // A silent source is asked again by whoever finds the purse empty.
+            held.fill(Source::OrgGate, Need { cost: 0, ..need }).await.ok();
+            held.asking_until_ms.set(0);
+        });
+    }
+}
+
+impl Held {
+    /// Fetches a block, or as many units as a call needs, and pays what is owed.
+    async fn fill(&self, source: Source, need: Need) -> Result<(), ()> {
+        let day = self.length.day(need.now_ms);
+        let (wanted, owed) = {
+            let mut purse = self.purse.borrow_mut();
+            (purse.wanted(day, need.quota, need.cost.saturating_sub(purse.units(day))), purse.take_debt())
+        };
+        let asked = Reservation { org: need.org, day, wanted, owed, quota: need.quota };
+        let granted = match source {
+            Source::Postgres => self.reserve(asked, need.now_ms).await.map_err(|error| error.to_string()),
+            Source::OrgGate => self.ask_org(asked).await,
+        };
+        let mut purse = self.purse.borrow_mut();
+        match granted {
+            Ok(granted) => {
+                purse.granted(granted, need.now_ms);
+                Ok(())
+            }
+            Err(cause) => {
+                purse.owe(owed);
+                worker::console_warn!("quota: the source is silent: {cause}");
+                Err(())
+            }
+        }
+    }
+
+    async fn reserve(&self, asked: Reservation, now_ms: u64) -> Result<Granted, StoreError> {
+        let fault = || StoreError::Fault { detail: "NEON_CONNECTION_STRING is missing or malformed".to_owned() };
+        let neon = self.neon.as_ref().ok_or_else(fault)?;
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).ok();
+        let trace = Traceparent::new(random).to_string();
+        let timings = Timings::default();
+        let deadline = Deadline::at(now_ms + u64::from(PATIENCE_MS));
+        usage::reserve(&Session::new(neon, Caller::default(), deadline, &trace, &timings), asked).await
+    }
+
+    async fn ask_org(&self, asked: Reservation) -> Result<Granted, String> {
+        let client = GateClient { env: &self.env, timeout_ms: PATIENCE_MS };
+        let given = client.reserve(asked).await.map_err(|error| error.to_string())?;
+        given.ok_or_else(|| "the organisation's gate could not reach Postgres".to_owned())
+    }
+
+    fn used_up(&self, need: Need) -> Standing {
+        let view = self.purse.borrow().view(self.length, need.quota, need.now_ms);
+        let until_ms = self.length.left_ms(need.now_ms);
+        Standing::UsedUp { view: LimitView { remaining: 0, ..view }, until_ms }
+    }
+
+    /// Reads, once, what an earlier life of this object left.
+    fn load(&self) -> worker::Result<()> {
+        if self.stored.get().is_some() {
+            return Ok(());
+        }
+        self.sql.exec(
+            "create table if not exists quota (one integer primary key, day real not null, units real not null)",
+            None,
+        )?;
+        let rows: Vec<Row> = self.sql.exec("select day, units from quota", None)?.to_array()?;
+        let stored = rows.first().map_or_else(StoredPurse::default, stored);
+        self.stored.set(Some(stored));
+        *self.purse.borrow_mut() = Purse::restart(stored);
+        Ok(())
+    }
+
+    fn save(&self, quota: u64) -> worker::Result<()> {
+        let stored = self.stored.get().unwrap_or_default();
+        let Some(row) = self.purse.borrow().unsaved(stored, quota) else { return Ok(()) };
+        let statement = "insert into quota (one, day, units) values (1, ?, ?) \
+                         on conflict (one) do update set day = excluded.day, units = excluded.units";
+        let Day(day) = row.day;
+        self.sql.exec(statement, vec![number(day), number(row.units)])?.to_array::<Row>()?;
+        self.stored.set(Some(row));
+        Ok(())
+    }
+}
+
+/// Days and units stay far below 2^53, which a float holds exactly.
+#[expect(clippy::cast_precision_loss, reason = "days since 1970 and units of one day stay below 2^53")]
+fn number(value: u64) -> SqlStorageValue {
+    SqlStorageValue::Float(value as f64)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "written by `number` from whole numbers")]
+fn stored(row: &Row) -> StoredPurse {
+    StoredPurse { day: Day(row.day.max(0.0) as u64), units: row.units.max(0.0) as u64 }
+}
