@@ -97,10 +97,10 @@ impl Purse {
         if self.day == day { self.units } else { 0 }
     }
 
-    /// Whether the source said a moment ago that nothing is left of this day.
+    /// Whether the source said a moment ago that it has nothing left of this day; what is in hand may still be spent.
     #[must_use]
     pub fn is_used_up(&self, day: Day, now_ms: u64) -> bool {
-        self.day == day && self.units == 0 && now_ms < self.empty_until_ms
+        self.day == day && now_ms < self.empty_until_ms
     }
 
     /// Takes units out; false, and nothing is taken, if there are not as many.

@@ -13,6 +13,7 @@ use drey_core::quota::{Day, DayLength, Granted, Purse, StoredPurse};
 use drey_core::trace::Traceparent;
 use drey_store::usage::{self, Reservation};
 use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings};
+use futures::channel::oneshot;
 use serde::Deserialize;
 use worker::{Env, SqlStorage, SqlStorageValue, State};
 
@@ -52,7 +53,51 @@ struct Held {
     length: DayLength,
     purse: RefCell<Purse>,
     stored: Cell<Option<StoredPurse>>,
-    asking_until_ms: Cell<u64>,
+    asking: Asking,
+}
+
+/// At most one question is under way: a thousand calls that find nothing make two questions, not a thousand. All requests
+/// of an object share one I/O context, so one may wait for another's.
+#[derive(Debug, Default)]
+struct Asking {
+    is_under_way: Cell<bool>,
+    /// What those who wait need together.
+    needed: Cell<u64>,
+    waiting: RefCell<Vec<oneshot::Sender<bool>>>,
+}
+
+/// Ends a question also when whoever asked has gone away: those who wait look again.
+#[derive(Debug)]
+struct Question<'a>(&'a Asking);
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.0.is_under_way.set(false);
+        self.0.waiting.borrow_mut().clear();
+    }
+}
+
+impl Asking {
+    fn begin(&self) -> Question<'_> {
+        self.is_under_way.set(true);
+        Question(self)
+    }
+
+    /// Waits for the question that is under way; whether it was answered.
+    async fn wait(&self, cost: u64) -> bool {
+        let (tell, told) = oneshot::channel();
+        self.waiting.borrow_mut().push(tell);
+        self.needed.set(self.needed.get().saturating_add(cost));
+        told.await.unwrap_or(true)
+    }
+
+    /// Everybody looks again, and who still lacks something says so again.
+    fn tell(&self, answered: bool) {
+        self.needed.set(0);
+        for waiting in self.waiting.take() {
+            waiting.send(answered).ok();
+        }
+    }
 }
 
 /// How the day stands for a call.
@@ -93,7 +138,7 @@ impl Quota {
             length: DayLength::new(length),
             purse: RefCell::default(),
             stored: Cell::new(None),
-            asking_until_ms: Cell::new(0),
+            asking: Asking::default(),
         }))
     }
 
@@ -103,12 +148,10 @@ impl Quota {
         held.load()?;
         let day = held.length.day(need.now_ms);
         let units = || held.purse.borrow().units(day);
-        if units() < need.cost && !held.purse.borrow().is_used_up(day, need.now_ms) {
-            // Several that find nothing ask side by side: each brings units that count once.
-            if held.fill(Source::OrgGate, need).await.is_err() {
-                return Ok(Standing::Owed);
-            }
-        } else if held.purse.borrow().is_low(day, need.quota) && held.asking_until_ms.get() <= need.now_ms {
+        if held.ensure(Source::OrgGate, need).await.is_err() {
+            return Ok(Standing::Owed);
+        }
+        if units() > 0 && held.purse.borrow().is_low(day, need.quota) && !held.asking.is_under_way.get() {
             self.fill_aside(state, need);
         }
         let units = units();
@@ -137,8 +180,8 @@ impl Quota {
         let need = Need { org: asked.org, quota: asked.quota, cost: asked.wanted, now_ms };
         held.purse.borrow_mut().owe(asked.owed);
         // A debt is counted at once: it would end with this object.
-        let enough = asked.owed == 0 && held.purse.borrow().units(asked.day) >= asked.wanted;
-        if !enough && held.fill(Source::Postgres, need).await.is_err() {
+        let counted = if asked.owed == 0 { Ok(()) } else { held.fill(Source::Postgres, need).await };
+        if counted.is_err() || held.ensure(Source::Postgres, need).await.is_err() {
             held.purse.borrow_mut().forgive(asked.owed);
             return Ok(None);
         }
@@ -151,18 +194,43 @@ impl Quota {
 
     fn fill_aside(&self, state: &State, need: Need) {
         let held = Rc::clone(&self.0);
-        held.asking_until_ms.set(need.now_ms + u64::from(PATIENCE_MS));
         state.wait_until(async move {
             // A silent source is asked again by whoever finds the purse empty.
             held.fill(Source::OrgGate, Need { cost: 0, ..need }).await.ok();
-            held.asking_until_ms.set(0);
         });
     }
 }
 
 impl Held {
-    /// Fetches a block, or as many units as a call needs, and pays what is owed.
+    /// Waits until there is enough for a call, or nothing left of the day; an error if the source is silent.
+    async fn ensure(&self, source: Source, need: Need) -> Result<(), ()> {
+        let day = self.length.day(need.now_ms);
+        loop {
+            let purse = *self.purse.borrow();
+            if purse.units(day) >= need.cost || purse.is_used_up(day, need.now_ms) {
+                return Ok(());
+            }
+            if self.asking.is_under_way.get() {
+                if !self.asking.wait(need.cost).await {
+                    return Err(());
+                }
+            } else {
+                let cost = need.cost.saturating_add(self.asking.needed.get());
+                self.fill(source, Need { cost, ..need }).await?;
+            }
+        }
+    }
+
+    /// Fetches a block, or as many units as are needed, and pays what is owed.
     async fn fill(&self, source: Source, need: Need) -> Result<(), ()> {
+        let question = self.asking.begin();
+        let filled = self.fetch(source, need).await;
+        self.asking.tell(filled.is_ok());
+        drop(question);
+        filled
+    }
+
+    async fn fetch(&self, source: Source, need: Need) -> Result<(), ()> {
         let day = self.length.day(need.now_ms);
         let (wanted, owed) = {
             let mut purse = self.purse.borrow_mut();
