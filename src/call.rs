@@ -217,7 +217,7 @@ impl<'a> Call<'a> {
             key: key.as_str(),
             fingerprint: self.fingerprint(),
         });
-        Ok(Write { idempotency, request: &self.request.context.request_id, if_match: if_match.flatten() })
+        Ok(Write { idempotency, request: &self.request.context.request_id, if_match })
     }
 
     /// The caller's `Idempotency-Key`, on rows that honour one.

@@ -45,17 +45,20 @@ pub fn if_none_match(header: &str, tag: &str) -> bool {
     tags(header).is_some_and(|tags| tags.iter().any(|(_, held)| *held == opaque))
 }
 
-/// The versions the caller would change; `None` for `*`, which any existing thing satisfies. Weak tags, and those that
-/// name no version, can never match strongly: an empty list is a precondition that fails.
-pub fn if_match(header: &str) -> Result<Option<Vec<i64>>, Malformed> {
+/// Stands for `*` among versions, which begin at 1: any that stands, but there must be one.
+pub const ANY_VERSION: i64 = 0;
+
+/// The versions the caller would change, [`ANY_VERSION`] for `*`. Weak tags, and those that name no version, can never
+/// match strongly: an empty list is a precondition that fails.
+pub fn if_match(header: &str) -> Result<Vec<i64>, Malformed> {
     if header.trim() == "*" {
-        return Ok(None);
+        return Ok(vec![ANY_VERSION]);
     }
     let tags = tags(header).ok_or(Malformed)?;
     let mut versions: Vec<i64> = tags.iter().filter(|(weak, _)| !weak).filter_map(|(_, tag)| version(tag)).collect();
     versions.sort_unstable();
     versions.dedup();
-    Ok(Some(versions))
+    Ok(versions)
 }
 
 /// Only the texts that [`version_tag`] and [`item_tag`] write: `"07"` and `"+7"` are other tags than `"7"`. The hash is
@@ -64,7 +67,7 @@ fn version(tag: &str) -> Option<i64> {
     let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
     let number = tag.split_once('.').map_or(Some(tag), |(number, hash)| is_short_hash(hash).then_some(number))?;
     let version: i64 = number.parse().ok()?;
-    (version.to_string() == number).then_some(version)
+    (version > ANY_VERSION && version.to_string() == number).then_some(version)
 }
 
 /// Eight bytes are eleven characters of base64url.
@@ -113,16 +116,18 @@ mod tests {
     #[test]
     fn the_strong_comparison_wants_versions() {
         for (header, expected) in [
-            ("*", Ok(None)),
-            ("\"7\"", Ok(Some(vec![7]))),
-            ("\"7.RBNvo1WzZ4o\"", Ok(Some(vec![7]))),
-            (" \"7\" , W/\"8\" ", Ok(Some(vec![7]))),
-            ("\"8\",\"7\", \"8.RBNvo1WzZ4o\"", Ok(Some(vec![7, 8]))),
-            ("W/\"7\"", Ok(Some(vec![]))),
-            ("\"07\"", Ok(Some(vec![]))),
-            ("\"7.\"", Ok(Some(vec![]))),
-            ("\"7.RBNvo1WzZ4o=\"", Ok(Some(vec![]))),
-            ("\"abc\"", Ok(Some(vec![]))),
+            ("*", Ok(vec![ANY_VERSION])),
+            ("\"0\"", Ok(vec![])),
+            ("\"-1\"", Ok(vec![])),
+            ("\"7\"", Ok(vec![7])),
+            ("\"7.RBNvo1WzZ4o\"", Ok(vec![7])),
+            (" \"7\" , W/\"8\" ", Ok(vec![7])),
+            ("\"8\",\"7\", \"8.RBNvo1WzZ4o\"", Ok(vec![7, 8])),
+            ("W/\"7\"", Ok(vec![])),
+            ("\"07\"", Ok(vec![])),
+            ("\"7.\"", Ok(vec![])),
+            ("\"7.RBNvo1WzZ4o=\"", Ok(vec![])),
+            ("\"abc\"", Ok(vec![])),
             ("7", Err(Malformed)),
             ("", Err(Malformed)),
         ] {

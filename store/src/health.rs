@@ -28,6 +28,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261120001300",
     "20261120001400",
     "20261121001500",
+    "20261121001505",
 ];
 
 /// The indexes without which a request would read a table from end to end.

@@ -30,7 +30,7 @@ pub struct Write<'a> {
     pub idempotency: Option<Idempotency<'a>>,
     /// The request's id, for the audit.
     pub request: &'a str,
-    /// The versions of which the item must have one.
+    /// The versions of which the item must have one; [`drey_core::etag::ANY_VERSION`] is any.
     pub if_match: Option<Vec<i64>>,
 }
 

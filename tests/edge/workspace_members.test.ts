@@ -135,6 +135,17 @@ test("a stale If-Match changes nothing", async () => {
   });
 });
 
+test("If-Match: * changes a member who is there and adds none who is not", async () => {
+  const place = await home();
+  const any = { "if-match": "*" };
+  const viewer = await member(place, "viewer");
+  expectStatus(await call(place.owner, "PUT", memberPath(place, viewer), { role: "editor" }, any), 200);
+  expectStatus(await call(place.owner, "DELETE", memberPath(place, viewer), undefined, any), 204);
+  const put = await call(place.owner, "PUT", memberPath(place, viewer), { role: "viewer" }, any);
+  expectProblem(put, 412, "precondition-failed");
+  expectProblem(await call(place.owner, "GET", memberPath(place, viewer)), 404, "not-found");
+});
+
 async function setRole(place: OwnedWorkspace, whom: User, role: WorkspaceRole): Promise<string> {
   const answer = expectStatus(await call(place.owner, "PUT", memberPath(place, whom), { role }), 200);
   return String(answer.headers.get("x-drey-revision"));

@@ -5,24 +5,24 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn a_version_matches_itself_only(version in any::<i64>(), other in any::<i64>()) {
+    fn a_version_matches_itself_only(version in 1..i64::MAX, other in any::<i64>()) {
         let tag = version_tag(version);
-        prop_assert_eq!(if_match(&tag), Ok(Some(vec![version])));
-        prop_assert_eq!(if_match(&format!("W/{tag}")), Ok(Some(vec![])));
+        prop_assert_eq!(if_match(&tag), Ok(vec![version]));
+        prop_assert_eq!(if_match(&format!("W/{tag}")), Ok(vec![]));
         let weak = format!("W/{tag}");
         prop_assert!(if_none_match(&tag, &tag) && if_none_match(&weak, &tag));
         prop_assert_eq!(if_none_match(&tag, &version_tag(other)), version == other);
     }
 
     #[test]
-    fn an_items_tag_names_its_version_and_its_body(version in any::<i64>(), one in any::<Vec<u8>>(), other in any::<Vec<u8>>()) {
+    fn an_items_tag_names_its_version_and_its_body(version in 1..i64::MAX, one in any::<Vec<u8>>(), other in any::<Vec<u8>>()) {
         let tag = item_tag(version, &one);
-        prop_assert_eq!(if_match(&tag), Ok(Some(vec![version])));
+        prop_assert_eq!(if_match(&tag), Ok(vec![version]));
         prop_assert_eq!(if_none_match(&tag, &item_tag(version, &other)), one == other);
     }
 
     #[test]
-    fn a_tag_is_found_in_a_list(before in "[a-z,]{0,5}", version in any::<i64>(), after in "[a-z,]{0,5}") {
+    fn a_tag_is_found_in_a_list(before in "[a-z,]{0,5}", version in 1..i64::MAX, after in "[a-z,]{0,5}") {
         let (tag, header) = (version_tag(version), format!("\"{before}\" , W/\"{version}\",\"{after}\""));
         prop_assert!(if_none_match(&header, &tag));
     }
