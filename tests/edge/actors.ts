@@ -6,6 +6,7 @@
  */
 import { randomBytes, randomUUID } from "node:crypto";
 import { expect } from "vitest";
+import { judgeFields } from "./fields.ts";
 import type { Invitation, Me, Org, OrgRole, Problem, Project, Workspace, WorkspaceRole } from "./shapes.ts";
 import { world } from "./world.ts";
 
@@ -35,7 +36,7 @@ export type OwnedProject = Project & { owner: User };
 
 /**
  * Sends one request. `body` as a string or bytes goes out as it is, anything else as JSON; `path` may be a whole URL.
- * A header set to null is not sent, also when it would be by default.
+ * A header set to null is not sent, also when it would be by default. An answer with a malformed structured field throws.
  */
 export async function call<T = Problem>(
   caller: User | null,
@@ -52,6 +53,7 @@ export async function call<T = Problem>(
 
 async function answerOf<T>(response: Response): Promise<Answer<T>> {
   const text = await response.text();
+  judgeFields(response.headers);
   return { status: response.status, headers: response.headers, text, body: parse(text) as T };
 }
 
