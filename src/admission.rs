@@ -10,6 +10,7 @@ mod gate;
 mod insurance;
 mod jwks;
 mod leases;
+mod limiter;
 mod operator;
 mod remembered;
 mod tenant;
@@ -115,6 +116,12 @@ async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: 
 /// 503 without a guess: authorization never opens because a gate is down.
 #[must_use]
 pub fn gate_unavailable(cause: &str) -> Problem {
+    Problem::unavailable(Code::GateUnavailable, cause, 1)
+}
+
+/// 503: the strict tier stays closed while nobody counts.
+fn limiter_unavailable(cause: &str) -> Problem {
+    tracing::warn!(target: "limiter", cause, "Redis down: the strict tier is closed");
     Problem::unavailable(Code::GateUnavailable, cause, 1)
 }
 

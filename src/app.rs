@@ -72,7 +72,7 @@ impl App {
     fn new(env: &Env) -> Result<Self, ConfigError> {
         let config = Config::from_env(env)?;
         log::install(config.log_console);
-        let redis = config.redis.as_ref().map(|redis| Redis::new(redis.url.clone(), redis.token.clone(), redis.get_ms));
+        let redis = config.redis.as_ref().map(Redis::new);
         Ok(Self {
             neon: Neon::new(config.neon.clone()),
             redis,

@@ -5,7 +5,7 @@ use drey_core::api_key::KeyEnvironment;
 use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
 use drey_core::quota::DayLength;
-use drey_durable_objects::environment::{ConfigError, limits, neon, number, text, wrong};
+use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, wrong};
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
 
@@ -51,6 +51,8 @@ pub struct RedisConfig {
     pub token: Secret,
     /// `REDIS_GET_MS`: how long a read may wait for it, repetitions included. Default 150.
     pub get_ms: u64,
+    /// `REDIS_CHARGE_MS`: how long a charge may wait for it. Default 500.
+    pub charge_ms: u64,
 }
 
 /// Everything configurable.
@@ -66,6 +68,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// `LIMITS` (JSON, see `drey_core::limit`) times `LIMIT_SCALE` (default 1).
     pub limits: Limits,
+    /// `RATE_LIMIT_PROVIDER`: where the buckets are, `durable_object` (default) or `redis`.
+    pub provider: Provider,
     /// `SELF_HOSTED`: whether an owner may set the plan himself. Default false.
     pub self_hosted: bool,
     /// `CORS_ORIGINS`: origins separated by commas, or `*`. Default none.
@@ -100,11 +104,13 @@ impl Config {
     /// Reads and checks every variable.
     pub fn from_env(env: &Env) -> Result<Self, ConfigError> {
         let read = |name| text(env, name);
+        let redis = redis(env, &read)?;
         Ok(Self {
             environment: environment(read("ENVIRONMENT").as_deref())?,
             neon: neon(env)?,
             issuers: issuers(&read)?,
-            redis: redis(env, &read)?,
+            provider: counted_in(env, redis.as_ref())?,
+            redis,
             limits: limits(env)?,
             self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
@@ -144,8 +150,19 @@ fn issuers(read: &impl Fn(&'static str) -> Option<String>) -> Result<Vec<IssuerC
 
 fn redis(env: &Env, read: &impl Fn(&'static str) -> Option<String>) -> Result<Option<RedisConfig>, ConfigError> {
     let get_ms = number(env, "REDIS_GET_MS", 150)?;
+    let charge_ms = number(env, "REDIS_CHARGE_MS", 500)?;
     let given = read("UPSTASH_REDIS_REST_URL").zip(read("UPSTASH_REDIS_REST_TOKEN"));
-    Ok(given.map(|(url, token)| RedisConfig { url, token: Secret::new(token), get_ms }))
+    Ok(given.map(|(url, token)| RedisConfig { url, token: Secret::new(token), get_ms, charge_ms }))
+}
+
+/// Without a Redis nothing can be counted in it.
+fn counted_in(env: &Env, redis: Option<&RedisConfig>) -> Result<Provider, ConfigError> {
+    match provider(env)? {
+        Provider::Redis if redis.is_none() => {
+            Err(wrong("RATE_LIMIT_PROVIDER", "is redis, but UPSTASH_REDIS_REST_URL or its token is missing"))
+        }
+        provider => Ok(provider),
+    }
 }
 
 fn operator_token(read: &impl Fn(&'static str) -> Option<String>) -> Result<Option<Secret>, ConfigError> {

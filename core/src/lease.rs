@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::OrgId;
 use crate::limit::LimitView;
+use crate::limit::redis::Due;
 use crate::role::{Plan, Region};
 
 /// A grant: who the caller is here, and how much he may spend before asking again. Both leases count from the moment
@@ -42,6 +43,9 @@ pub struct Grant {
     /// What headers show of the organisation's day; none where no organisation pays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily: Option<LimitView>,
+    /// Where Redis counts: what the isolate charges there before it lets the request pass. Then no tokens come along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -103,6 +107,7 @@ mod tests {
             view,
             stale_ms: None,
             daily: None,
+            due: None,
         }
     }
 

@@ -1,13 +1,14 @@
 //! How much a caller may do: tiers, plans, and the buckets they are counted in.
 //!
 //! In scope: GCRA, charging several buckets as one, blocks, the marks that make a restart safe, and the headers.
-//! Out of scope: where buckets live (the gate) and who is calling.
+//! Out of scope: where buckets live (the gate, or a Redis) and who is calling.
 //!
 //! Published bound: of one bucket, at most burst + rate·t admissions in any interval t, restarts included.
 
 mod bucket;
 mod gcra;
 mod headers;
+pub mod redis;
 mod settings;
 mod stored;
 

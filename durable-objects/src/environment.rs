@@ -29,6 +29,25 @@ pub fn number(env: &Env, name: &'static str, default: u64) -> Result<u64, Config
     text(env, name).map_or(Ok(default), |value| value.parse().map_err(|_| wrong(name, "is not a whole number")))
 }
 
+/// Where the buckets of known callers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// In the gates.
+    DurableObject,
+    /// In Redis, by one `EVAL` a request.
+    Redis,
+}
+
+/// `RATE_LIMIT_PROVIDER`: `durable_object` (default) or `redis`.
+pub fn provider(env: &Env) -> Result<Provider, ConfigError> {
+    const NAME: &str = "RATE_LIMIT_PROVIDER";
+    match text(env, NAME).as_deref() {
+        None | Some("durable_object") => Ok(Provider::DurableObject),
+        Some("redis") => Ok(Provider::Redis),
+        Some(other) => Err(wrong(NAME, format!("is {other:?}, not durable_object or redis"))),
+    }
+}
+
 /// Where Postgres is: `NEON_CONNECTION_STRING`, `NEON_HTTP_URL` and their replica twins.
 pub fn neon(env: &Env) -> Result<NeonConfig, ConfigError> {
     const NAME: &str = "NEON_CONNECTION_STRING";

@@ -18,14 +18,15 @@ use std::rc::Rc;
 use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
-use drey_core::limit::{Charge, Clock, LimitView, Limits, Tier, Wish};
+use drey_core::limit::redis::{Due, NamedBucket};
+use drey_core::limit::{Bucket, Charge, Clock, LimitView, Limits, Tier, Wish};
 use drey_core::quota::{self as day, Granted};
 use drey_core::role::{Plan, Region};
 use drey_store::usage::Reservation;
 use serde::{Deserialize, Serialize};
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
-use crate::environment;
+use crate::environment::{self, Provider};
 use crate::rpc::{self, RpcError, Target};
 use meter::{Meter, Payer, Price};
 use quota::{Need, Quota, Standing};
@@ -189,6 +190,7 @@ pub(crate) struct WorkspaceGate {
     tags: Tags,
     tenant: Rc<Tenant>,
     limits: Option<Limits>,
+    provider: Option<Provider>,
     leases: Leases,
     clock: Rc<Cell<Clock>>,
 }
@@ -217,6 +219,7 @@ impl DurableObject for WorkspaceGate {
             tags: Tags::new(state.storage().sql()),
             tenant: Rc::new(Tenant::new(&env)),
             limits: environment::limits(&env).ok(),
+            provider: environment::provider(&env).ok(),
             leases: Leases::from_env(&env),
             clock: Rc::default(),
             state,
@@ -306,7 +309,7 @@ impl WorkspaceGate {
         today: Option<(Need, Standing)>,
     ) -> worker::Result<Admission> {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
-        let Some(limits) = self.limits else { return Ok(Admission::Unavailable) };
+        let (Some(limits), Some(provider)) = (self.limits, self.provider) else { return Ok(Admission::Unavailable) };
         let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
         let principal =
             admit.api_key.map(|key| key.to_string()).or_else(|| admit.principal.map(|user| user.to_string()));
@@ -315,6 +318,12 @@ impl WorkspaceGate {
         let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous | Tier::SignIn);
         let wanted = today.as_ref().map_or(admit.wanted, |(_, standing)| standing.at_most(admit.wanted));
         let wish = if leased { Wish { wanted, held: admit.held } } else { Wish::default() };
+        // Callers without a known credential are always counted here: a Redis that is down must not open the zones.
+        if provider == Provider::Redis && !matches!(subject, Subject::Anonymous(_)) {
+            let buckets = payer.buckets(&limits, admit.tier, plan).into_iter();
+            let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec }).collect();
+            return self.leave(Due::new(admit.cost, wish, buckets), known, admit, today);
+        }
         let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
         Ok(match self.meter.charge(&limits, &payer, price, self.now_ms())? {
             Some((Charge::Allowed { view }, extra)) => {
@@ -326,6 +335,22 @@ impl WorkspaceGate {
             }
             None => Admission::Unavailable,
         })
+    }
+
+    /// Vouches for the caller, and leaves the charge to the isolate. The day pays at once, and for all that Redis may give:
+    /// it counts some calls that Redis refuses, and none that nobody has counted.
+    fn leave(
+        &self,
+        due: Due,
+        known: Option<Known>,
+        admit: &Admit,
+        today: Option<(Need, Standing)>,
+    ) -> worker::Result<Admission> {
+        let Some(own) = due.buckets.first() else { return Ok(Admission::Unavailable) };
+        let view = Bucket::fresh(own.spec).view(0);
+        let daily = today.map(|(need, standing)| self.quota.pay(&standing, need, due.wanted)).transpose()?;
+        let grant = self.grant(known, admit, 0, view);
+        Ok(Admission::Granted(Grant { tokens: 0, daily, due: Some(due), ..grant }))
     }
 
     /// The gate's clock never runs backwards, so that a step of the machine's clock cannot refill a bucket.
@@ -348,6 +373,7 @@ impl WorkspaceGate {
             view,
             stale_ms: known.stale_ms,
             daily: None,
+            due: None,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use drey_core::lease::{Admission, Grant};
 use drey_core::limit::{LimitView, Tier, Wish};
 use drey_core::refusal::Code;
-use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject};
+use drey_durable_objects::environment::Provider;
+use drey_durable_objects::workspace_gate::{Admit, Subject};
 use worker::Delay;
 
 use super::leases::{Key, Need, PATIENCE_MS, Turn};
+use super::limiter::{self, Down};
 use super::{Principal, gate_unavailable, limited};
 use crate::edge::clock;
 use crate::problem::{Outcome, Problem};
@@ -70,9 +72,9 @@ async fn ask(
     };
     let sent_ms = clock::now_ms();
     let leases = &request.app.leases;
-    let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(TIMEOUT_MS) };
+    let timeout_ms = request.remaining_ms().min(TIMEOUT_MS);
     request.context.gate_hops.set(request.context.gate_hops.get() + 1);
-    match client.admit(&key.subject, &admit).await {
+    match limiter::ask(request.app, request.env, &key.subject, &admit, timeout_ms).await {
         Ok(Admission::Granted(grant)) => {
             let grant = Rc::new(grant);
             let view = leases.granted(key, need, &grant, sent_ms, clock::now_ms());
@@ -85,6 +87,10 @@ async fn ask(
         Ok(Admission::RevisionUnknown) if need.least_revision.is_none() => leases.unlearn(key.subject),
         Ok(Admission::RevisionUnknown) => {
             leases.asked(key);
+            // A gate that does not charge cannot slow whoever makes revisions up; this isolate can.
+            if request.app.config.provider == Provider::Redis {
+                request.app.insurance.charge_stranger(&request.app.config.limits, key.user)?;
+            }
             return Err(revision_unknown());
         }
         Ok(Admission::NotFound) => {
@@ -95,9 +101,13 @@ async fn ask(
             leases.dropped(key);
             return Err(gate_unavailable("the gate could not load its tenant"));
         }
-        Err(error) => {
+        Err(Down::Limiter { grant, due, cause }) => {
+            leases.asked(key);
+            let view = request.app.insurance.without_limiter(&key.subject, &admit, &due, &cause)?;
+            return Ok((Rc::new(grant), view));
+        }
+        Err(Down::Gate(cause)) => {
             leases.dropped(key);
-            let cause = error.to_string();
             return request.app.insurance.admit(request, &key.subject, &admit, &cause).await;
         }
     }
@@ -129,14 +139,13 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
             held,
             least_revision,
         };
-        let client = GateClient { env: &env, timeout_ms: TIMEOUT_MS };
-        match client.admit(&key.subject, &admit).await {
+        match limiter::ask(&app, &env, &key.subject, &admit, TIMEOUT_MS).await {
             Ok(Admission::Granted(grant)) => {
                 app.leases.granted(key, need, &Rc::new(grant), sent_ms, clock::now_ms());
             }
             // An empty bucket is no refusal of the calls that are paid for: whoever finds the purse empty asks again.
-            Ok(Admission::Denied(_)) => {}
-            Ok(_) | Err(_) => app.leases.dropped(key),
+            Ok(Admission::Denied(_)) | Err(Down::Limiter { .. }) => {}
+            Ok(_) | Err(Down::Gate(_)) => app.leases.dropped(key),
         }
     });
 }

@@ -1,5 +1,5 @@
 //! Admission while a gate is down: authorization asks Postgres and never opens; limits fall back to a small local
-//! bucket, and the strict tier is closed.
+//! bucket, and the strict tier is closed. While only the Redis that counts is down, the gate still says who may call.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -7,13 +7,14 @@ use std::rc::Rc;
 
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant};
+use drey_core::limit::redis::Due;
 use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, LimitView, Limits, Tier, charge};
 use drey_core::role::{Plan, Region};
 use drey_durable_objects::workspace_gate::{Admit, Subject};
 use drey_store::{Caller, Session, gate};
 use lru::LruCache;
 
-use super::{gate_unavailable, limited};
+use super::{gate_unavailable, limited, limiter_unavailable};
 use crate::edge::clock;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
@@ -53,10 +54,24 @@ impl Insurance {
         tracing::warn!(target: "gate", cause, object = subject.name(), "gate down: admitting on insurance");
         // Charged first: a caller over his share does not get to ask Postgres.
         let whole = request.app.config.limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
-        let spec = BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole };
-        let view = self.charge(spec, user, admit.api_key, admit.cost)?;
+        let view = self.charge(share(whole), user, admit.api_key, admit.cost)?;
         let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
         Ok((Rc::new(grant), view))
+    }
+
+    /// Charges a caller whom his gate has let in and whom Redis did not count, or refuses.
+    pub(super) fn without_limiter(
+        &self,
+        subject: &Subject,
+        admit: &Admit,
+        due: &Due,
+        cause: &str,
+    ) -> Outcome<LimitView> {
+        let (Some(user), Some(own), false) = (admit.principal, due.buckets.first(), admit.tier == Tier::Strict) else {
+            return Err(limiter_unavailable(cause));
+        };
+        tracing::warn!(target: "limiter", cause, object = subject.name(), "Redis down: admitting on insurance");
+        self.charge(share(own.spec), user, admit.api_key, admit.cost)
     }
 
     /// Charges a caller for naming a tenant that is not his: no gate of a stranger may keep his account.
@@ -75,6 +90,11 @@ impl Insurance {
             None => Err(gate_unavailable("no bucket to charge")),
         }
     }
+}
+
+/// What one isolate gives away of a bucket.
+fn share(whole: BucketSpec) -> BucketSpec {
+    BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole }
 }
 
 /// The role as Postgres has it now.
@@ -116,5 +136,6 @@ fn tenantless() -> Grant {
         view,
         stale_ms: None,
         daily: None,
+        due: None,
     }
 }

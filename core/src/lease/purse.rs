@@ -172,6 +172,7 @@ mod tests {
             view,
             stale_ms: None,
             daily: None,
+            due: None,
         }
     }
 

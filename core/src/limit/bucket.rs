@@ -170,7 +170,8 @@ pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) 
     Some((charge(buckets, now_ms, extra)?, extra))
 }
 
-fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
+/// What a refusal says, and the blocks that begin with it.
+pub(super) fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
     let mut policies = Vec::new();
     for bucket in buckets.iter_mut().filter(|bucket| bucket.refusal_ms(now_ms, cost).is_some()) {
         bucket.block(now_ms);

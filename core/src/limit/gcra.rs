@@ -5,10 +5,12 @@
 //! All arithmetic is in whole microseconds. A float of milliseconds since 1970 resolves 0.2 µs and drifts with each sum;
 //! a whole number keeps the bound exact. The interval is rounded up, so rounding can only admit less.
 
+use serde::{Deserialize, Serialize};
+
 use super::{BucketKind, Tier};
 
 /// What a bucket holds and how fast it fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketSpec {
     /// The tier it counts.
     pub tier: Tier,

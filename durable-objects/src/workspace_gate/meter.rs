@@ -29,7 +29,7 @@ pub(super) struct Payer {
 
 impl Payer {
     /// The buckets of a request. Outside of a tenant there is nobody to share with: one bucket.
-    fn buckets(&self, limits: &Limits, tier: Tier, plan: Plan) -> Vec<(String, BucketSpec)> {
+    pub(super) fn buckets(&self, limits: &Limits, tier: Tier, plan: Plan) -> Vec<(String, BucketSpec)> {
         let principal = self.principal.as_ref().unwrap_or(&self.address);
         let named = |kind, subject: &str| (bucket_name(kind, tier, subject), limits.bucket(tier, kind, plan));
         let own = named(BucketKind::Principal, principal);

@@ -1,0 +1,54 @@
+//! Where a caller is charged: at his gate, in the hop that says who he is, or in Redis right after it.
+//!
+//! A gate of a deployment that counts in Redis charges nothing itself: its grant names the buckets, with the settings
+//! that hold for this caller, and this isolate charges them by one `EVAL`. Membership comes first either way, so a
+//! stranger takes nothing from a tenant's buckets.
+
+use drey_core::lease::{Admission, Denial, Grant};
+use drey_core::limit::Charge;
+use drey_core::limit::redis::{Due, command, read};
+use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject};
+use worker::Env;
+
+use crate::app::App;
+
+/// What did not answer.
+#[derive(Debug)]
+pub(super) enum Down {
+    /// The gate: nobody says who may call.
+    Gate(String),
+    /// The Redis: the caller may, but nobody has counted him.
+    Limiter { grant: Grant, due: Due, cause: String },
+}
+
+/// Asks the gate, and charges what it leaves to be charged.
+pub(super) async fn ask(
+    app: &App,
+    env: &Env,
+    subject: &Subject,
+    admit: &Admit,
+    timeout_ms: u32,
+) -> Result<Admission, Down> {
+    let client = GateClient { env, timeout_ms };
+    let answer = client.admit(subject, admit).await.map_err(|error| Down::Gate(error.to_string()))?;
+    let Admission::Granted(mut grant) = answer else { return Ok(answer) };
+    let Some(due) = grant.due.take() else { return Ok(Admission::Granted(grant)) };
+    match in_redis(app, subject, &due).await {
+        Ok((Charge::Allowed { view }, extra)) => {
+            let tokens = due.cost.saturating_add(extra);
+            Ok(Admission::Granted(Grant { tokens, view, ..grant }))
+        }
+        Ok((Charge::Denied { retry_after_ms, policies, view }, _)) => {
+            Ok(Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None }))
+        }
+        Err(cause) => Err(Down::Limiter { grant, due, cause }),
+    }
+}
+
+/// One `EVAL`. An answer that no bucket can have given is none.
+async fn in_redis(app: &App, subject: &Subject, due: &Due) -> Result<(Charge, u32), String> {
+    let redis = app.redis.as_ref().ok_or("the gate counts in Redis, and this Worker has none")?;
+    let command = command(app.config.environment.as_str(), &subject.name(), due);
+    let reply: Vec<u64> = redis.charge(&command).await.map_err(|error| error.to_string())?;
+    read(due, &reply).ok_or_else(|| "an answer that no bucket can have given".to_owned())
+}
