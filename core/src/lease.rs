@@ -120,6 +120,10 @@ mod tests {
         let stale = Grant { stale_ms: Some(1200), ..grant() };
         let text = text.replace(r#""reset_s":1}}"#, r#""reset_s":1},"stale_ms":1200}"#);
         assert_eq!(serde_json::to_string(&Admission::Granted(stale)).expect("json"), text);
+        let due = Due { cost: 1, wanted: 2, held: 3, buckets: Vec::new() };
+        let left = text.replace(r#","stale_ms":1200}"#, r#","due":{"cost":1,"wanted":2,"held":3,"buckets":[]}}"#);
+        let left_to_redis = Admission::Granted(Grant { due: Some(due), ..grant() });
+        assert_eq!(serde_json::to_string(&left_to_redis).expect("json"), left);
         let denial =
             Denial { retry_after_ms: 9, policies: vec!["daily".to_owned()], view: grant().view, believe_ms: Some(5) };
         let text = r#"{"outcome":"denied","retry_after_ms":9,"policies":["daily"],"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1},"believe_ms":5}"#;

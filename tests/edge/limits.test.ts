@@ -1,4 +1,4 @@
-/** Limits: what is admitted, what a refused caller is told, and that neither isolates nor evictions add tokens. */
+/** Limits: what a refused caller is told, and that evictions add no tokens. limiter_contract.test.ts has the bounds. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   type Answer,
@@ -28,7 +28,7 @@ let quick: OwnCell;
 
 beforeAll(async () => {
   const limits = { anonymous, standard: SLOW, relaxed: { base: 30, window_ms: 60_000, burst: 30 } };
-  slow = await world().restart({ LIMITS: JSON.stringify(limits) }, { isolates: 3 });
+  slow = await world().restart({ LIMITS: JSON.stringify(limits) });
   quick = await world().restart({
     LIMITS: JSON.stringify({
       anonymous,
@@ -78,19 +78,6 @@ test("an admitted call tells what is left, and the next one less", async () => {
   expect(first.headers.get("retry-after")).toBeNull();
 });
 
-test("three isolates admit together no more than one", async () => {
-  const place = await home(slow.api);
-  const since = Date.now();
-  const answers = await atOnce(90, (index) =>
-    write({ ...place.owner, api: slow.apis[index % 3] ?? "" }, place),
-  );
-  expect(statuses(answers)).toEqual([200, 429]);
-  const admitted = answers.filter((answer) => answer.status === 200).length;
-  // Each of the three may still hold an eighth of the bucket: the published under-use.
-  expect(admitted).toBeGreaterThanOrEqual(BURST - 3 * Math.floor(BURST / 8));
-  expect(admitted).toBeLessThanOrEqual(BURST + refilled(since));
-});
-
 test("a gate that is evicted in the middle refills nothing", async () => {
   const place = await home(slow.api);
   const since = Date.now();
@@ -130,13 +117,6 @@ test("reads have a bucket of their own and are limited too, hit or miss", async 
   const answers = await inTurn(36, () => call(place.owner, "GET", `/v1/workspaces/${place.id}`));
   expect(statuses(answers)).toEqual([200, 429]);
   expect(answers.at(-1)?.headers.get("ratelimit-policy")).toBe('"relaxed";q=30;w=60');
-  expectStatus(await write(place.owner, place), 200);
-});
-
-test("who waits Retry-After out is admitted", async () => {
-  const place = await home(quick.api);
-  const refused = await untilRefused(() => write(place.owner, place));
-  await passed(Date.now() + Number(refused.headers.get("retry-after")) * 1_000);
   expectStatus(await write(place.owner, place), 200);
 });
 
@@ -216,10 +196,6 @@ function untilRefused(act: () => Promise<Answer<unknown>>): Promise<Answer<unkno
     const answers = await atOnce(6, act);
     return answers.find((answer) => answer.status === 429);
   });
-}
-
-function passed(instant: number): Promise<boolean> {
-  return poll("Retry-After to pass", async () => Date.now() >= instant);
 }
 
 /** How many tokens the slow bucket has regained since; rounded up, because a part may have been there before. */
