@@ -104,7 +104,7 @@ async fn ask(
         Err(Down::Limiter { grant, due, cause }) => {
             leases.asked(key);
             let view = request.app.insurance.without_limiter(&key.subject, &admit, &due, &cause)?;
-            return Ok((Rc::new(grant), view));
+            return Ok((Rc::from(grant), view));
         }
         Err(Down::Gate(cause)) => {
             leases.dropped(key);

@@ -18,7 +18,7 @@ pub(super) enum Down {
     /// The gate: nobody says who may call.
     Gate(String),
     /// The Redis: the caller may, but nobody has counted him.
-    Limiter { grant: Grant, due: Due, cause: String },
+    Limiter { grant: Box<Grant>, due: Due, cause: String },
 }
 
 /// Asks the gate, and charges what it leaves to be charged.
@@ -41,7 +41,7 @@ pub(super) async fn ask(
         Ok((Charge::Denied { retry_after_ms, policies, view }, _)) => {
             Ok(Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None }))
         }
-        Err(cause) => Err(Down::Limiter { grant, due, cause }),
+        Err(cause) => Err(Down::Limiter { grant: Box::new(grant), due, cause }),
     }
 }
 
