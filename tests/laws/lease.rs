@@ -98,6 +98,7 @@ fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
         view,
         stale_ms: None,
         daily: None,
+        due: None,
     }
 }
 
