@@ -18,11 +18,19 @@ const MOST_BLOCKS: u64 = 100;
 const SHARE: u64 = 16;
 /// How long a gate believes that nothing is left: a better plan, or a block given back, is noticed by then.
 pub const ASK_AGAIN_MS: u64 = 5_000;
+/// How often a silent source is asked whether it is back.
+const ASK_SILENT_MS: u64 = 250;
 
 /// A UTC day by its number since 1970. Tests have shorter ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(pub u64);
+
+impl Day {
+    const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
 
 /// How long a day is, in milliseconds; at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +81,8 @@ pub struct Purse {
     used: u64,
     debt: u64,
     empty_until_ms: u64,
+    /// 0 while the source answers; else when it may be asked again.
+    silent_until_ms: u64,
 }
 
 /// What is stored of a purse: after a restart it holds no more than it really had.
@@ -82,13 +92,51 @@ pub struct StoredPurse {
     pub day: Day,
     /// At most as many as the purse holds.
     pub units: u64,
+    /// How many were counted as used in all: what headers show must not grow by a restart.
+    #[serde(default)]
+    pub used: u64,
 }
 
 impl Purse {
-    /// A purse after a restart.
+    /// A purse after a restart. A day far ahead is from a clock that was wrong: nobody waits for it to come.
     #[must_use]
-    pub fn restart(stored: StoredPurse) -> Self {
-        Self { day: stored.day, units: stored.units, ..Self::default() }
+    pub fn restart(stored: StoredPurse, today: Day) -> Self {
+        if stored.day > today.next() {
+            return Self::default();
+        }
+        Self { day: stored.day, units: stored.units, used: stored.used, ..Self::default() }
+    }
+
+    /// The day to reckon with, when the clock says `day`. Clocks differ by a little: around midnight the day of whoever is
+    /// ahead counts for all, and a call that began before midnight is counted after it.
+    #[must_use]
+    pub fn today(&self, day: Day) -> Day {
+        self.day.max(day)
+    }
+
+    /// Begins a day that somebody else is in already, but not one that the clock says is further than tomorrow.
+    pub fn begin(&mut self, theirs: Day, day: Day) {
+        let begun = theirs.min(day.next());
+        if begun > self.day {
+            *self = Self { day: begun, debt: self.debt, silent_until_ms: self.silent_until_ms, ..Self::default() };
+        }
+    }
+
+    /// Whether the source did not answer the last question: then nobody waits for it.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silent_until_ms > 0
+    }
+
+    /// Whether the source may be asked at this moment.
+    #[must_use]
+    pub const fn may_ask(&self, now_ms: u64) -> bool {
+        now_ms >= self.silent_until_ms
+    }
+
+    /// Notes that the source did not answer.
+    pub fn fell_silent(&mut self, now_ms: u64) {
+        self.silent_until_ms = now_ms.saturating_add(ASK_SILENT_MS);
     }
 
     /// Units of this day in hand. Those of another day are gone.
@@ -134,23 +182,23 @@ impl Purse {
         if self.day == day { self.used } else { 0 }
     }
 
-    /// Takes an answer. Of two days the later counts.
-    pub fn granted(&mut self, granted: Granted, now_ms: u64) {
+    /// Takes an answer; false, and nothing is taken, if it is about a day that is over here.
+    pub fn granted(&mut self, granted: Granted, now_ms: u64) -> bool {
         if granted.day < self.day {
-            return;
+            return false;
         }
         let held = self.units(granted.day);
         let used = if self.day == granted.day { self.used.max(granted.used) } else { granted.used };
         let units = held.saturating_add(granted.units);
         let empty_until_ms = if granted.units == 0 { now_ms.saturating_add(ASK_AGAIN_MS) } else { 0 };
-        *self = Self { day: granted.day, units, used, debt: self.debt, empty_until_ms };
+        *self = Self { day: granted.day, units, used, debt: self.debt, empty_until_ms, silent_until_ms: 0 };
+        true
     }
 
     /// How many units to ask for, when so many are needed at once.
     #[must_use]
     pub fn wanted(&self, day: Day, quota: u64, needed: u64) -> u64 {
-        let used = if self.day == day { self.used } else { 0 };
-        let block = (quota.saturating_sub(used) / SHARE).min(quota / MOST_BLOCKS).max(1);
+        let block = (quota.saturating_sub(self.used(day)) / SHARE).min(quota / MOST_BLOCKS).max(1);
         block.max(needed)
     }
 
@@ -163,8 +211,8 @@ impl Purse {
     /// What headers show of the day: what nobody has taken yet, and what is in hand here.
     #[must_use]
     pub fn view(&self, length: DayLength, quota: u64, now_ms: u64) -> LimitView {
-        let day = length.day(now_ms);
-        let used = if self.day == day { self.used } else { 0 };
+        let day = self.today(length.day(now_ms));
+        let used = self.used(day);
         LimitView {
             policy: POLICY.to_owned(),
             limit: quota,
@@ -181,7 +229,8 @@ impl Purse {
         let behind = stored.day != self.day || stored.units > self.units;
         let step = self.wanted(self.day, quota, 0) / SHARE;
         let gained = stored.day == self.day && stored.units.saturating_add(2 * step) < self.units;
-        (behind || gained).then(|| StoredPurse { day: self.day, units: self.units.saturating_sub(step) })
+        let units = self.units.saturating_sub(step);
+        (behind || gained).then_some(StoredPurse { day: self.day, units, used: self.used })
     }
 }
 
@@ -234,6 +283,39 @@ mod tests {
     }
 
     #[test]
+    fn of_two_clocks_around_midnight_the_one_ahead_counts() {
+        let mut purse = Purse::default();
+        assert!(purse.granted(Granted { day: Day(8), units: 5, used: 5 }, 7_999));
+        assert_eq!((purse.today(Day(7)), purse.units(purse.today(Day(7)))), (Day(8), 5));
+        assert!(!purse.granted(Granted { day: Day(7), units: 9, used: 9 }, 7_999), "that day is over here");
+        purse.owe(2);
+        purse.begin(Day(9), Day(8));
+        assert_eq!((purse.today(Day(8)), purse.units(Day(9)), purse.take_debt()), (Day(9), 0, 2));
+        purse.begin(Day(700), Day(9));
+        assert_eq!(purse.today(Day(9)), Day(10), "a clock that is wrong by more leads nobody along");
+        let wrong = StoredPurse { day: Day(700), units: 5, used: 5 };
+        assert_eq!(Purse::restart(wrong, Day(9)), Purse::default());
+    }
+
+    #[test]
+    fn a_silent_source_is_asked_again_until_it_answers() {
+        let mut purse = Purse::default();
+        purse.fell_silent(1_000);
+        assert!(purse.is_silent() && !purse.may_ask(1_249) && purse.may_ask(1_250));
+        purse.granted(Granted { day: Day(1), units: 0, used: 9 }, 1_300);
+        assert!(!purse.is_silent() && purse.may_ask(1_300));
+    }
+
+    #[test]
+    fn what_headers_show_does_not_grow_by_a_restart() {
+        let mut purse = Purse::default();
+        purse.granted(Granted { day: Day(1), units: 5, used: 45 }, 1_500);
+        let stored = purse.unsaved(StoredPurse::default(), 60).expect("a new day");
+        let again = Purse::restart(stored, Day(1));
+        assert_eq!(again.view(LENGTH, 60, 1_500).remaining, 20);
+    }
+
+    #[test]
     fn headers_show_what_is_left_of_the_day() {
         let mut purse = Purse::default();
         purse.granted(Granted { day: Day(1), units: 5, used: 45 }, 1_500);
@@ -247,8 +329,8 @@ mod tests {
     /// Gates find their units by this after a deploy.
     #[test]
     fn the_stored_form_is_fixed() {
-        let stored = StoredPurse { day: Day(20_778), units: 937 };
-        let text = r#"{"day":20778,"units":937}"#;
+        let stored = StoredPurse { day: Day(20_778), units: 937, used: 4_000 };
+        let text = r#"{"day":20778,"units":937,"used":4000}"#;
         assert_eq!(serde_json::to_string(&stored).expect("json"), text);
         assert_eq!(serde_json::from_str::<StoredPurse>(text).expect("purse"), stored);
     }

@@ -127,6 +127,19 @@ test("at the end of a day the next one begins, and the day before is kept", asyn
   expect(Math.max(...days)).toBe(5);
 });
 
+test("calls that go over midnight are refused by neither day", async () => {
+  // A second is the shortest day that a date can number; blocks of three keep a question under way most of the time.
+  await using hasty = await world().restart(limits(399, { QUOTA_DAY_MS: "1000" }));
+  const place = await home(hasty.api);
+  const until = Date.now() + 6_000;
+  let calls = 0;
+  for (const since = Date.now(); Date.now() < until; calls += 1) {
+    const refused = (await act(place.owner, place)).status !== 200;
+    // Faster than 399 a day would be refused rightly.
+    expect(refused && calls / (1 + (Date.now() - since) / 1_000) < 150).toBe(false);
+  }
+});
+
 test("an evicted gate loses no more than it held, and gives nothing twice", async () => {
   const place = await home(cell.api);
   const before = await inTurn(20, () => act(place.owner, place));

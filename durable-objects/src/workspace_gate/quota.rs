@@ -126,6 +126,7 @@ impl Standing {
 struct Row {
     day: f64,
     units: f64,
+    used: f64,
 }
 
 impl Quota {
@@ -145,16 +146,22 @@ impl Quota {
     /// How the day stands for a call at this gate. Nothing is spent yet: the buckets may still refuse it.
     pub(super) async fn stand(&self, state: &State, need: Need) -> worker::Result<Standing> {
         let held = &self.0;
-        held.load()?;
-        let day = held.length.day(need.now_ms);
-        let units = || held.purse.borrow().units(day);
-        if held.ensure(Source::OrgGate, need).await.is_err() {
-            return Ok(Standing::Owed);
+        held.load(need.now_ms)?;
+        if held.lacks(need) {
+            // Nobody waits for a source that was silent: it is asked aside until it answers.
+            if held.purse.borrow().is_silent() {
+                self.fill_aside(state, need);
+                return Ok(Standing::Owed);
+            }
+            if held.ensure(Source::OrgGate, need).await.is_err() {
+                return Ok(Standing::Owed);
+            }
         }
-        if units() > 0 && held.purse.borrow().is_low(day, need.quota) && !held.asking.is_under_way.get() {
+        let (day, purse) = (held.today(need.now_ms), *held.purse.borrow());
+        let units = purse.units(day);
+        if units > 0 && purse.is_low(day, need.quota) {
             self.fill_aside(state, need);
         }
-        let units = units();
         Ok(if units < need.cost { held.used_up(need) } else { Standing::Paid { spare: units - need.cost } })
     }
 
@@ -163,8 +170,9 @@ impl Quota {
     pub(super) fn pay(&self, standing: &Standing, need: Need, extra: u32) -> worker::Result<LimitView> {
         let held = &self.0;
         let units = need.cost.saturating_add(u64::from(extra));
+        let day = held.today(need.now_ms);
         let mut purse = held.purse.borrow_mut();
-        if matches!(standing, Standing::Owed) || !purse.spend(held.length.day(need.now_ms), units) {
+        if matches!(standing, Standing::Owed) || !purse.spend(day, units) {
             purse.owe(units);
         }
         let view = purse.view(held.length, need.quota, need.now_ms);
@@ -173,10 +181,12 @@ impl Quota {
         Ok(view)
     }
 
-    /// Gives units to another gate of the organisation, out of this one's own.
+    /// Gives units to another gate of the organisation, out of this one's own; of the later day, if the two are not in the
+    /// same one.
     pub(super) async fn give(&self, asked: Reservation, now_ms: u64) -> worker::Result<Option<Granted>> {
         let held = &self.0;
-        held.load()?;
+        held.load(now_ms)?;
+        held.purse.borrow_mut().begin(asked.day, held.length.day(now_ms));
         let need = Need { org: asked.org, quota: asked.quota, cost: asked.wanted, now_ms };
         held.purse.borrow_mut().owe(asked.owed);
         // A debt is counted at once: it would end with this object.
@@ -185,31 +195,47 @@ impl Quota {
             held.purse.borrow_mut().forgive(asked.owed);
             return Ok(None);
         }
-        let units = asked.wanted.min(held.purse.borrow().units(asked.day));
-        held.purse.borrow_mut().spend(asked.day, units);
+        let day = held.today(now_ms);
+        let units = asked.wanted.min(held.purse.borrow().units(day));
+        held.purse.borrow_mut().spend(day, units);
         held.save(asked.quota)?;
-        let used = held.purse.borrow().used(asked.day);
-        Ok(Some(Granted { day: asked.day, units, used }))
+        let used = held.purse.borrow().used(day);
+        Ok(Some(Granted { day, units, used }))
     }
 
+    /// Asks without anybody waiting, unless somebody does or the source has just been silent.
     fn fill_aside(&self, state: &State, need: Need) {
+        if !self.0.may_ask(need.now_ms) {
+            return;
+        }
         let held = Rc::clone(&self.0);
         state.wait_until(async move {
-            // A silent source is asked again by whoever finds the purse empty.
-            held.fill(Source::OrgGate, Need { cost: 0, ..need }).await.ok();
+            if held.may_ask(need.now_ms) {
+                held.fill(Source::OrgGate, Need { cost: 0, ..need }).await.ok();
+            }
         });
     }
 }
 
 impl Held {
+    /// The day to reckon with; it may change while something is awaited.
+    fn today(&self, now_ms: u64) -> Day {
+        self.purse.borrow().today(self.length.day(now_ms))
+    }
+
+    fn may_ask(&self, now_ms: u64) -> bool {
+        !self.asking.is_under_way.get() && self.purse.borrow().may_ask(now_ms)
+    }
+
+    /// Whether there is not enough for a call, and the source may have more.
+    fn lacks(&self, need: Need) -> bool {
+        let (day, purse) = (self.today(need.now_ms), *self.purse.borrow());
+        purse.units(day) < need.cost && !purse.is_used_up(day, need.now_ms)
+    }
+
     /// Waits until there is enough for a call, or nothing left of the day; an error if the source is silent.
     async fn ensure(&self, source: Source, need: Need) -> Result<(), ()> {
-        let day = self.length.day(need.now_ms);
-        loop {
-            let purse = *self.purse.borrow();
-            if purse.units(day) >= need.cost || purse.is_used_up(day, need.now_ms) {
-                return Ok(());
-            }
+        while self.lacks(need) {
             if self.asking.is_under_way.get() {
                 if !self.asking.wait(need.cost).await {
                     return Err(());
@@ -219,6 +245,7 @@ impl Held {
                 self.fill(source, Need { cost, ..need }).await?;
             }
         }
+        Ok(())
     }
 
     /// Fetches a block, or as many units as are needed, and pays what is owed.
@@ -231,7 +258,7 @@ impl Held {
     }
 
     async fn fetch(&self, source: Source, need: Need) -> Result<(), ()> {
-        let day = self.length.day(need.now_ms);
+        let day = self.today(need.now_ms);
         let (wanted, owed) = {
             let mut purse = self.purse.borrow_mut();
             (purse.wanted(day, need.quota, need.cost.saturating_sub(purse.units(day))), purse.take_debt())
@@ -243,12 +270,11 @@ impl Held {
         };
         let mut purse = self.purse.borrow_mut();
         match granted {
-            Ok(granted) => {
-                purse.granted(granted, need.now_ms);
-                Ok(())
-            }
+            // An answer about a day that is over says nothing of today: the call goes on as if there were none.
+            Ok(granted) => purse.granted(granted, need.now_ms).then_some(()).ok_or(()),
             Err(cause) => {
                 purse.owe(owed);
+                purse.fell_silent(need.now_ms);
                 worker::console_warn!("quota: the source is silent: {cause}");
                 Err(())
             }
@@ -279,28 +305,26 @@ impl Held {
     }
 
     /// Reads, once, what an earlier life of this object left.
-    fn load(&self) -> worker::Result<()> {
+    fn load(&self, now_ms: u64) -> worker::Result<()> {
         if self.stored.get().is_some() {
             return Ok(());
         }
-        self.sql.exec(
-            "create table if not exists quota (one integer primary key, day real not null, units real not null)",
-            None,
-        )?;
-        let rows: Vec<Row> = self.sql.exec("select day, units from quota", None)?.to_array()?;
+        let table = "create table if not exists day_units \
+                     (one integer primary key, day real not null, units real not null, used real not null)";
+        self.sql.exec(table, None)?;
+        let rows: Vec<Row> = self.sql.exec("select day, units, used from day_units", None)?.to_array()?;
         let stored = rows.first().map_or_else(StoredPurse::default, stored);
         self.stored.set(Some(stored));
-        *self.purse.borrow_mut() = Purse::restart(stored);
+        *self.purse.borrow_mut() = Purse::restart(stored, self.length.day(now_ms));
         Ok(())
     }
 
     fn save(&self, quota: u64) -> worker::Result<()> {
         let stored = self.stored.get().unwrap_or_default();
         let Some(row) = self.purse.borrow().unsaved(stored, quota) else { return Ok(()) };
-        let statement = "insert into quota (one, day, units) values (1, ?, ?) \
-                         on conflict (one) do update set day = excluded.day, units = excluded.units";
+        let statement = "insert or replace into day_units (one, day, units, used) values (1, ?, ?, ?)";
         let Day(day) = row.day;
-        self.sql.exec(statement, vec![number(day), number(row.units)])?.to_array::<Row>()?;
+        self.sql.exec(statement, vec![number(day), number(row.units), number(row.used)])?.to_array::<Row>()?;
         self.stored.set(Some(row));
         Ok(())
     }
@@ -314,5 +338,6 @@ fn number(value: u64) -> SqlStorageValue {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "written by `number` from whole numbers")]
 fn stored(row: &Row) -> StoredPurse {
-    StoredPurse { day: Day(row.day.max(0.0) as u64), units: row.units.max(0.0) as u64 }
+    let whole = |value: f64| value.max(0.0) as u64;
+    StoredPurse { day: Day(whole(row.day)), units: whole(row.units), used: whole(row.used) }
 }
