@@ -152,6 +152,10 @@ id!(
     EventId, "evt"
 );
 id!(
+    /// A write that met another and was kept beside it. Also the client id of the mutation that resolves it.
+    DivergenceId, "div"
+);
+id!(
     /// A session of a sync client.
     SessionId, "ses"
 );

@@ -1,15 +1,22 @@
 //! The rules of sync that need no database: scopes, entities, offsets, and what a push may carry.
 //!
-//! In scope: reading and refusing. Out of scope: order, epochs and storage, which Postgres alone decides.
+//! In scope: reading, refusing, and what becomes of a write that came late. Out of scope: order, epochs and storage, which
+//! Postgres alone decides.
 
+mod clock;
+mod decide;
+mod merge;
 mod mutation;
 mod offset;
 mod push;
 mod scope;
 mod value;
 
+pub use clock::{Causality, Clock, MAX_CLOCK};
+pub use decide::{Decision, Standing, Verdict, decide};
+pub use merge::{Conflict, equal, merge};
 pub use mutation::{EntityText, Mutation, Operation, Rejection, ScopeText, check};
 pub use offset::{Offset, OffsetError, ReadFrom};
-pub use push::{MAX_MUTATIONS, Push, check_call};
+pub use push::{MAX_MUTATIONS, Push, check_call, writer};
 pub use scope::{ClientId, EntityKey, ScopeError, ScopeRef, ScopeType};
-pub use value::{MAX_DEPTH, MAX_VALUE};
+pub use value::{MAX_DEPTH, MAX_VALUE, check_value};

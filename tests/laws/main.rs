@@ -5,12 +5,14 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a law that cannot be set up has failed")]
 
 mod api_key;
+mod clock;
 mod cursor;
 mod etag;
 mod id;
 mod idempotency;
 mod lease;
 mod limit;
+mod merge;
 mod offset;
 mod presence;
 mod quota;

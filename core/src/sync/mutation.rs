@@ -4,17 +4,13 @@
 //! Out of scope: conflicts, which only the database can see.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::value::check_value;
-use super::{ClientId, EntityKey, ScopeRef};
+use super::{ClientId, Clock, EntityKey, MAX_CLOCK, ScopeRef};
 use crate::object::object;
-
-/// The most clients a vector clock may name.
-const MAX_CLOCK: usize = 256;
 
 text_enum! {
     /// What a mutation does to its entity.
@@ -68,9 +64,10 @@ pub struct Mutation<'a> {
     /// The version the client saw; none for an entity it takes for new.
     #[serde(default)]
     pub base_version: Option<i64>,
-    /// What the client had seen of each client, itself included.
+    /// What the client had seen of each client in the log of this scope, itself included. A log is read in order, so that
+    /// whoever has seen a mutation of a client there has seen those before it.
     #[serde(default)]
-    pub clock: BTreeMap<String, i64>,
+    pub clock: Clock,
     /// The whole value of an upsert; none of a delete.
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub value: Option<&'a RawValue>,
@@ -120,10 +117,10 @@ fn check_clock(mutation: &Mutation<'_>, client: &ClientId) -> Result<(), Rejecti
     if mutation.clock.len() > MAX_CLOCK {
         return fault("The clock names more than 256 clients.");
     }
-    if mutation.clock.iter().any(|(id, count)| ClientId::parse(id).is_err() || *count < 0) {
+    if mutation.clock.entries().any(|(id, count)| ClientId::parse(id).is_err() || count < 0) {
         return fault("The clock must map client ids to counts of at least 0.");
     }
-    if !mutation.clock.is_empty() && mutation.clock.get(client.as_str()) != Some(&mutation.id) {
+    if !mutation.clock.is_empty() && mutation.clock.seen(client.as_str()) != mutation.id {
         return fault("The clock's entry of the pushing client must be the mutation's id.");
     }
     Ok(())

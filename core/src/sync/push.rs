@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{ClientId, Mutation};
-use crate::id::SessionId;
+use crate::id::{DivergenceId, SessionId};
 use crate::object::objects;
 use crate::refusal::{Code, Refusal};
 
@@ -41,8 +41,7 @@ pub struct Push<'a> {
 /// `invalid-body` for a client id, an acknowledgement or a number of mutations that cannot be; `mutation-gap`, with
 /// `expected_id`, when the ids are not consecutive.
 pub fn check_call(push: &Push<'_>) -> Result<ClientId, Refusal> {
-    let client = ClientId::parse(&push.client_id)
-        .map_err(|error| invalid("/client_id", format!("client_id {error}."), error.to_string()))?;
+    let client = writer(&push.client_id)?;
     if push.acked_mutation_id.is_some_and(|id| !(0..=MAX_ID).contains(&id)) {
         return Err(out_of_range("/acked_mutation_id"));
     }
@@ -51,6 +50,20 @@ pub fn check_call(push: &Push<'_>) -> Result<ClientId, Refusal> {
         return Err(invalid("/mutations", format!("mutations {detail}."), detail.to_owned()));
     }
     check_order(&push.mutations)?;
+    Ok(client)
+}
+
+/// The id of a client that may write: one that names a divergence is kept for the mutation that resolves it.
+///
+/// # Errors
+/// `invalid-body` at `/client_id`.
+pub fn writer(client_id: &str) -> Result<ClientId, Refusal> {
+    let client = ClientId::parse(client_id)
+        .map_err(|error| invalid("/client_id", format!("client_id {error}."), error.to_string()))?;
+    if DivergenceId::parse(client_id).is_ok() {
+        let clause = "must not be the id of a divergence";
+        return Err(invalid("/client_id", format!("client_id {clause}."), clause.to_owned()));
+    }
     Ok(client)
 }
 
@@ -104,6 +117,7 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let code = |client: &str, ids: &[i64]| called(client, ids).map_err(|refusal| refusal.code).err();
         assert_eq!(code("c/1", &[1]), Some(Code::InvalidBody));
+        assert_eq!(code(&DivergenceId::from_uuid(uuid::Uuid::nil()).to_string(), &[1]), Some(Code::InvalidBody));
         assert_eq!(code("c1", &[0]), Some(Code::InvalidBody));
         assert_eq!(code("c1", &[MAX_ID + 1]), Some(Code::InvalidBody));
         let many: Vec<i64> = (1..=501).collect();

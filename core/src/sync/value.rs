@@ -19,7 +19,10 @@ pub const MAX_DEPTH: usize = 128;
 const VALUE_MEMBERS: [&str; 5] = ["value", "initialValue", "currentValue", "initial_value", "current_value"];
 
 /// Checks the value of an upsert.
-pub(super) fn check_value(entity_type: &str, value: &RawValue) -> Result<(), Rejection> {
+///
+/// # Errors
+/// [`Rejection`] with `value-too-large`, `invalid-value` or `secret-value`.
+pub fn check_value(entity_type: &str, value: &RawValue) -> Result<(), Rejection> {
     let text = value.get();
     if text.len() > MAX_VALUE {
         return Err(Rejection::new("value-too-large", "The value is larger than 262144 bytes."));
