@@ -6,6 +6,7 @@ use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
 use drey_core::quota::DayLength;
 use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, wrong};
+use drey_store::sync_push::Retention;
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
 
@@ -41,6 +42,9 @@ impl Environment {
         }
     }
 }
+
+/// 90 · 86,400,000.
+const NINETY_DAYS_MS: u64 = 7_776_000_000;
 
 /// An Upstash-style Redis, the optional second cache.
 #[derive(Debug)]
@@ -96,6 +100,8 @@ pub struct Config {
     pub jwks_ttl_ms: u64,
     /// `JWKS_RETRY_MS`: the least time between two fetches for an unknown key id. Default 30,000.
     pub jwks_retry_ms: u64,
+    /// `SYNC_CLIENT_RETENTION_MS`, `SYNC_SESSION_MS`, `SYNC_DIVERGENCE_RETENTION_MS`: 90 days, a day, 90 days.
+    pub sync: Retention,
     /// `LOG_FORMAT`: `console` for reading, anything else for one JSON line per request.
     pub log_console: bool,
 }
@@ -125,6 +131,11 @@ impl Config {
             operator_token: operator_token(&read)?,
             jwks_ttl_ms: number(env, "JWKS_TTL_MS", 600_000)?,
             jwks_retry_ms: number(env, "JWKS_RETRY_MS", 30_000)?,
+            sync: Retention {
+                client_ms: number(env, "SYNC_CLIENT_RETENTION_MS", NINETY_DAYS_MS)?,
+                session_ms: number(env, "SYNC_SESSION_MS", 86_400_000)?,
+                divergence_ms: number(env, "SYNC_DIVERGENCE_RETENTION_MS", NINETY_DAYS_MS)?,
+            },
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
         })
     }

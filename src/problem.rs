@@ -186,6 +186,7 @@ pub fn status(code: Code) -> u16 {
         | Code::IdempotencyKeysExhausted
         | Code::MutationGap
         | Code::ClientExpired
+        | Code::SessionExpired
         | Code::Conflict => 409,
         Code::OffsetGone | Code::InvitationExpired => 410,
         Code::PreconditionFailed => 412,

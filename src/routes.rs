@@ -129,6 +129,8 @@ pub struct Route {
 pub const BODY_BYTES: u32 = 64 * 1024;
 /// The largest body of a push: 1 MiB, the limit that every body has (design §4).
 const PUSH_BYTES: u32 = 1024 * 1024;
+/// The largest body of a resolution: one value of 256 KiB and what stands around it.
+const RESOLVE_BYTES: u32 = (256 + 4) * 1024;
 
 /// What the rows of a workspace take by default, by their role and whether they change something. Organisations and people
 /// are no business of a key: it belongs to one workspace.
@@ -249,7 +251,14 @@ pub static TABLE: &[Route] = &[
     route!("DELETE" "/v1/workspaces/{ws}/api-keys/{key}", "Revoke an API key.", api_keys::revoke => 204 "", keyed(ByKey::Never, deletes(Who::Workspace(Admin), Strict))),
 
     // Used by sync clients.
-    route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push => 200 "PushResult", keyed(ByKey::Project(Scope::Sync), Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") })),
+    route!("POST" "/v1/workspaces/{ws}/sync/push", "Push mutations of documents.", sync::push::push => 200 "PushResult", keyed(ByKey::Project(Scope::Sync), Policy { body: Body::Json("Push", PUSH_BYTES), ..changes(Who::Workspace(Editor), Standard, "Push") })),
+    route!("GET" "/v1/workspaces/{ws}/sync/divergences", "List the writes that met another and were kept beside it.", sync::divergences::list => 200 "[]Divergence", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), NoStore))),
+    route!("GET" "/v1/workspaces/{ws}/sync/divergences/{divergence}", "Read a divergence with both sides.", sync::divergences::get => 200 "DivergenceWhole", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), NoStore))),
+    route!("POST" "/v1/workspaces/{ws}/sync/divergences/{divergence}/resolve", "Choose what stands.", sync::divergences::resolve => 200 "DivergenceResolved", keyed(ByKey::Project(Scope::Sync), Policy { body: Body::Json("DivergenceResolve", RESOLVE_BYTES), ..creates(Who::Workspace(Editor), Standard, "DivergenceResolve") })),
+    route!("POST" "/v1/workspaces/{ws}/sync/sessions", "Open a session of a sync client.", sync::sessions::open => 201 "SyncSessionOpened", keyed(ByKey::Project(Scope::Sync), creates(Who::Workspace(Viewer), Standard, "SyncSessionOpen"))),
+    route!("GET" "/v1/workspaces/{ws}/sync/sessions", "List the sessions of sync clients, and how far each is.", sync::sessions::list => 200 "[]SyncSession", reads(Who::Workspace(Admin), NoStore)),
+    route!("GET" "/v1/workspaces/{ws}/sync/sessions/{session}", "Read a session, and where the streams end.", sync::sessions::get => 200 "SyncSessionOpened", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), NoStore))),
+    route!("DELETE" "/v1/workspaces/{ws}/sync/sessions/{session}", "End a session.", sync::sessions::end => 204 "", keyed(ByKey::Project(Scope::Sync), deletes(Who::Workspace(Viewer), Standard))),
     route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), Immutable))),
     route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", keyed(ByKey::Workspace(Scope::Presence), Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) })),
     route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", keyed(ByKey::Workspace(Scope::Presence), changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat"))),

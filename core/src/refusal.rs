@@ -62,6 +62,8 @@ text_enum! {
         MutationGap = "mutation-gap",
         /// The client was away longer than its state is kept.
         ClientExpired = "client-expired",
+        /// The session of a sync client is over, or another's.
+        SessionExpired = "session-expired",
         /// The thing's state does not allow this.
         Conflict = "conflict",
         /// The offset lies in another generation or below the floor.
@@ -131,6 +133,7 @@ impl Code {
             Self::IdempotencyKeysExhausted => "Too many live idempotency keys",
             Self::MutationGap => "The mutation ids have a gap",
             Self::ClientExpired => "The client has been away too long",
+            Self::SessionExpired => "The session is over",
             Self::Conflict => "The request conflicts with the current state",
             Self::OffsetGone => "The offset is gone",
             Self::InvitationExpired => "The invitation has expired",

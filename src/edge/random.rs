@@ -1,6 +1,6 @@
 //! Randomness: the runtime's generator, for ids, trace spans and jitter.
 
-use drey_core::id::{ApiKeyId, InvitationId, OrgId, ProjectId, RequestId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, InvitationId, OrgId, ProjectId, RequestId, SessionId, UserId, WorkspaceId};
 
 use super::clock;
 
@@ -38,6 +38,7 @@ mint! {
     org_id => OrgId,
     project_id => ProjectId,
     request_id => RequestId,
+    session_id => SessionId,
     user_id => UserId,
     workspace_id => WorkspaceId,
 }

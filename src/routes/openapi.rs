@@ -104,8 +104,12 @@ fn policy(route: &Route) -> Value {
 fn parameters(route: &Route) -> Vec<Value> {
     let segments = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = segments.map(schema::path_parameter).collect();
-    if route.gives.schema.starts_with("[]") {
+    let reads_streams = route.method == "GET" && route.gives.schema == "SyncSessionOpened";
+    if route.gives.schema.starts_with("[]") || reads_streams {
         parameters.extend(schema::page_parameters());
+    }
+    if route.gives.schema == "[]Divergence" {
+        parameters.extend(schema::scope_parameters());
     }
     if route.path.ends_with("{scope_id}") {
         parameters.push(schema::offset_parameter());

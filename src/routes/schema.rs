@@ -34,6 +34,8 @@ pub fn path_parameter(name: &str) -> Value {
         "project" => id("prj"),
         "invitation" => id("inv"),
         "key" => id("key"),
+        "divergence" => id("div"),
+        "session" => id("ses"),
         "scope_type" => one_of(&["user", "workspace", "project", "collection", "environment"]),
         _ => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }),
     };
@@ -47,6 +49,16 @@ pub fn page_parameters() -> Vec<Value> {
         json!({ "name": "limit", "in": "query", "schema": { "type": "integer", "minimum": 1, "maximum": 100, "default": 50 } }),
         json!({ "name": "cursor", "in": "query", "description": "`next_cursor` of the page before.", "schema": { "type": "string" } }),
     ]
+}
+
+/// `scope_type` and `scope_id`, which come together.
+#[must_use]
+pub fn scope_parameters() -> Vec<Value> {
+    let named = |name: &str| {
+        let schema = path_parameter(name).get("schema").cloned();
+        json!({ "name": name, "in": "query", "schema": schema })
+    };
+    vec![named("scope_type"), named("scope_id")]
 }
 
 /// `offset` of a stream.

@@ -2,7 +2,7 @@
 //!
 //! In scope: reading it. Out of scope: writing it, which every write function does itself.
 
-use drey_core::id::{ApiKeyId, EventId, InvitationId, OrgId, ProjectId, UserId, WorkspaceId};
+use drey_core::id::{ApiKeyId, DivergenceId, EventId, InvitationId, OrgId, ProjectId, UserId, WorkspaceId};
 use drey_core::role::WorkspaceRole;
 use drey_core::time::Timestamp;
 use serde::Serialize;
@@ -74,6 +74,7 @@ fn target_id(kind: &str, id: Uuid) -> String {
         "workspace" => WorkspaceId::from_uuid(id).to_string(),
         "api_key" => ApiKeyId::from_uuid(id).to_string(),
         "project" => ProjectId::from_uuid(id).to_string(),
+        "divergence" => DivergenceId::from_uuid(id).to_string(),
         _ => id.to_string(),
     }
 }

@@ -71,17 +71,24 @@ pub(crate) async fn one<T>(
     needed: Needed,
     item: impl FnOnce(&Row<'_, '_>) -> Result<T>,
 ) -> Result<Read<T>> {
-    let decode = |answer: Answer<'_>| {
-        let row = answer.first(0)?;
-        check(&row, needed)?;
-        if row.is_null(2) {
-            // A replica may only be behind: what it does not have is no proof of absence.
-            let refused = refused(Code::NotFound, "There is no such thing here.");
-            return Err(if s.is_current() { StoreError::Absent { revision: row.i64(1)? } } else { refused });
-        }
-        Ok(Read { item: item(&row)?, revision: row.i64(1)? })
-    };
-    s.neon.run(s, &[call], Effect::Read, s.reads, decode).await
+    s.neon.run(s, &[call], Effect::Read, s.reads, |answer| found(s, &answer, needed, item)).await
+}
+
+/// The item of a batch that begins with such a statement.
+pub(crate) fn found<T>(
+    s: &Session<'_>,
+    answer: &Answer<'_>,
+    needed: Needed,
+    item: impl FnOnce(&Row<'_, '_>) -> Result<T>,
+) -> Result<Read<T>> {
+    let row = answer.first(0)?;
+    check(&row, needed)?;
+    if row.is_null(2) {
+        // A replica may only be behind: what it does not have is no proof of absence.
+        let refused = refused(Code::NotFound, "There is no such thing here.");
+        return Err(if s.is_current() { StoreError::Absent { revision: row.i64(1)? } } else { refused });
+    }
+    Ok(Read { item: item(&row)?, revision: row.i64(1)? })
 }
 
 /// Runs a statement that lists items; `created_at` is the column that holds the instant the list is sorted by.

@@ -89,7 +89,8 @@ pub(crate) async fn run<T>(
     s.neon.run(s, &[call], effect, Consistency::Primary, |answer| written(&answer, item)).await
 }
 
-fn written<T>(answer: &Answer<'_>, item: impl FnOnce(&Row<'_, '_>) -> Result<T>) -> Result<Written<T>> {
+/// The row of a write function, of a batch that begins with it.
+pub(crate) fn written<T>(answer: &Answer<'_>, item: impl FnOnce(&Row<'_, '_>) -> Result<T>) -> Result<Written<T>> {
     let row = answer.first(0)?;
     Ok(Written { item: item(&row)?, replayed: row.bool(0)?, revision: row.i64(1)?, authz_epoch: row.i64(2)? })
 }

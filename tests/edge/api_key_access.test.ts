@@ -37,6 +37,8 @@ test("each scope opens the rows that the document says, and no other", async () 
     user: place.owner.id,
     invitation: "inv_01h455vb4pex5vsknk084sn02q",
     key: "key_01h455vb4pex5vsknk084sn02q",
+    divergence: "div_01h455vb4pex5vsknk084sn02q",
+    session: "ses_01h455vb4pex5vsknk084sn02q",
     scope_type: "workspace",
     scope_id: place.id,
   };

@@ -57,6 +57,7 @@ test("every route that reads a body refuses what is no JSON object, another type
     user: place.owner.id,
     project: (await project(place)).id,
     key: nowhere("key"),
+    divergence: nowhere("div"),
   };
   const reading = rows(await spec()).filter((row) => row.operation.requestBody);
   expect(reading.length).toBeGreaterThanOrEqual(11);
@@ -92,6 +93,8 @@ test("an unknown field is named, on every route that reads a body", async () => 
     ["POST", `/v1/workspaces/${place.id}/api-keys`, { name: "x", scopes: ["read"] }],
     ["POST", `/v1/workspaces/${place.id}/api-keys/${nowhere("key")}/rotate`, { overlap_seconds: 0 }],
     ["POST", `/v1/workspaces/${place.id}/sync/push`, { client_id: "c", mutations: [] }],
+    ["POST", `/v1/workspaces/${place.id}/sync/sessions`, { client_id: "c", client_name: "x" }],
+    ["POST", `/v1/workspaces/${place.id}/sync/divergences/${nowhere("div")}/resolve`, { take: "mine" }],
   ];
   for (const [method, path, body] of attempts) {
     const answer = await call(place.owner, method, path, { ...body, surprise: 1 });

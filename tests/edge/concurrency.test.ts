@@ -121,9 +121,9 @@ test("two clients on one entity at once: one is applied, the other is told the w
     ),
   );
   const results = answers.map((answer) => expectStatus(answer, 200).body.results[0]);
-  expect(results.map((result) => result?.outcome).sort()).toEqual(["applied", "stale"]);
+  expect(results.map((result) => result?.outcome).sort()).toEqual(["applied", "diverged"]);
   const winner = rivals[results.findIndex((result) => result?.outcome === "applied")];
-  expect(results.find((result) => result?.outcome === "stale")).toMatchObject({
+  expect(results.find((result) => result?.outcome === "diverged")).toMatchObject({
     version: 2,
     value: { by: winner?.clientId },
   });

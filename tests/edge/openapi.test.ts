@@ -29,6 +29,8 @@ const ANY_IDS = {
   id: nowhere("inv"),
   invitation: nowhere("inv"),
   key: nowhere("key"),
+  divergence: nowhere("div"),
+  session: nowhere("ses"),
   scope_type: "workspace",
   scope_id: nowhere("ws"),
 };

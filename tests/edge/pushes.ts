@@ -4,7 +4,7 @@
  * In scope: well-formed calls. Out of scope: wrong ones, which the tests write out themselves.
  */
 import { type Answer, call, type User, unique } from "./actors.ts";
-import type { PushResult, StateMessage } from "./shapes.ts";
+import type { PushResult, StateMessage, SyncSessionOpened } from "./shapes.ts";
 
 export interface Scope {
   type: string;
@@ -55,8 +55,9 @@ export function push(
   from: Device,
   mutations: unknown[],
   headers: Record<string, string> = {},
+  fields: Record<string, unknown> = {},
 ): Promise<Answer<PushResult>> {
-  const body = { client_id: from.clientId, mutations };
+  const body = { client_id: from.clientId, mutations, ...fields };
   return call<PushResult>(from.user, "POST", `/v1/workspaces/${from.workspace}/sync/push`, body, headers);
 }
 
@@ -81,4 +82,31 @@ export async function catchUp(caller: User, place: { id: string }, scope: Scope)
     if (answer.headers.get("stream-up-to-date") === "true") return messages;
     offset = String(answer.headers.get("stream-next-offset"));
   }
+}
+
+/** Two devices write one entity from the same base: what the late one is told, with the id of the divergence. */
+export async function diverge(
+  place: { id: string },
+  early: User,
+  late: User,
+  scope: Scope = workspaceScope(place),
+): Promise<{ id: string; entity: { type: string; id: string }; early: Device; late: Device }> {
+  const [one, two] = [device(early, place), device(late, place)];
+  const entity = { type: "request", id: unique("request") };
+  const made = await push(one, [mutation(one, scope, { entity, value: { name: "base" } })]);
+  const base_version = made.body.results[0]?.version ?? 0;
+  await push(one, [mutation(one, scope, { entity, base_version, value: { name: "theirs" } })]);
+  const answer = await push(two, [mutation(two, scope, { entity, base_version, value: { name: "mine" } })]);
+  const id = answer.body.results[0]?.divergence_id;
+  if (!id) throw new Error(`no divergence: ${answer.status} ${answer.text}`);
+  return { id, entity, early: one, late: two };
+}
+
+/** Opens a session of this device. */
+export function openSession(
+  from: Device,
+  fields: Record<string, unknown> = {},
+): Promise<Answer<SyncSessionOpened>> {
+  const body = { client_id: from.clientId, client_name: "Tests", ...fields };
+  return call(from.user, "POST", `/v1/workspaces/${from.workspace}/sync/sessions`, body);
 }

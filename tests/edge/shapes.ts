@@ -148,19 +148,88 @@ export interface StateMessage {
   };
 }
 
+export interface Outcome {
+  outcome: "applied" | "merged" | "diverged" | "duplicate" | "rejected" | "retry";
+  version?: number;
+  epoch?: number;
+  code?: string;
+  detail?: string;
+  /** The true state, where it is not what was sent. */
+  value?: unknown;
+  deleted?: boolean;
+  divergence_id?: string;
+}
+
 export interface PushResult {
-  results: {
-    id: number;
-    outcome: "applied" | "duplicate" | "rejected" | "stale" | "retry";
-    version?: number;
-    epoch?: number;
-    code?: string;
-    detail?: string;
-    original?: { outcome: string };
-    value?: unknown;
-    clock?: Record<string, number>;
-    deleted?: boolean;
-  }[];
+  results: (Outcome & { id: number; original?: Outcome | null })[];
   last_mutation_id: number;
-  scopes: { type: string; id: string; generation: number; epoch: number }[];
+  scopes: ScopeEpoch[];
+}
+
+export interface ScopeEpoch {
+  type: string;
+  id: string;
+  generation: number;
+  epoch: number;
+}
+
+/** One of the two writes of a divergence; the value only where one is read alone. */
+export interface Side {
+  user_id: string | null;
+  client_id: string | null;
+  mutation_id: number | null;
+  clock: Record<string, number>;
+  deleted: boolean;
+  value?: unknown;
+}
+
+export interface Resolution {
+  take: "mine" | "theirs" | "value";
+  resolved_by: string;
+  resolved_at: string;
+  version: number;
+}
+
+export interface Divergence {
+  id: string;
+  workspace_id: string;
+  scope: { type: string; id: string };
+  entity: { type: string; id: string };
+  base_version: number | null;
+  base?: unknown;
+  mine: Side;
+  theirs: Side;
+  version: number;
+  created_at: string;
+  expires_at: string;
+  resolution: Resolution | null;
+}
+
+export interface DivergenceResolved {
+  id: string;
+  scope: { type: string; id: string };
+  entity: { type: string; id: string };
+  resolution: Resolution;
+}
+
+export interface SyncSession {
+  id: string;
+  client_id: string;
+  user_id: string;
+  client_name: string;
+  capabilities: string[];
+  last_mutation_id: number;
+  acked_mutation_id: number;
+  open_divergences: number;
+  behind: number | null;
+  seen_at: string;
+  expires_at: string;
+  created_at: string;
+}
+
+/** A session with the streams of the server. */
+export interface SyncSessionOpened extends SyncSession {
+  limits: { mutations_per_push: number; push_bytes: number; value_bytes: number; chunk_bytes: number };
+  scopes: ScopeEpoch[];
+  next_cursor: string | null;
 }

@@ -15,7 +15,16 @@ import {
   workspace,
 } from "./actors.ts";
 import { apiKey } from "./keys.ts";
-import { catchUp, device, mutation, push, readScope, workspaceScope } from "./pushes.ts";
+import {
+  catchUp,
+  device,
+  diverge,
+  mutation,
+  openSession,
+  push,
+  readScope,
+  workspaceScope,
+} from "./pushes.ts";
 import type { Page, Project } from "./shapes.ts";
 import { fill, isGuarded, isOperators, type Row, rows, type Spec, spec } from "./spec.ts";
 import { world } from "./world.ts";
@@ -25,6 +34,7 @@ const OPEN_TO_THE_LEAST = [
   "POST /v1/orgs/{org}/workspaces",
   "POST /v1/workspaces/{ws}/presence",
   "POST /v1/workspaces/{ws}/presence/tickets",
+  "POST /v1/workspaces/{ws}/sync/sessions",
 ];
 /** What the least of members may not even read. */
 const CLOSED_TO_THE_LEAST = [
@@ -32,6 +42,7 @@ const CLOSED_TO_THE_LEAST = [
   "GET /v1/orgs/{org}/invitations/{invitation}",
   "GET /v1/workspaces/{ws}/audit",
   "GET /v1/workspaces/{ws}/api-keys",
+  "GET /v1/workspaces/{ws}/sync/sessions",
 ];
 
 interface Tenant {
@@ -59,7 +70,9 @@ test("every route under a tenant is 404 to another tenant, with any of his ids",
 
 test("an id of another tenant is 404 under one's own tenant", async () => {
   const foreign = await tenant();
-  const inner = tenantRows().filter((row) => /\{(user|invitation|project|key|scope_id)\}/.test(row.path));
+  const inner = tenantRows().filter((row) =>
+    /\{(user|invitation|project|key|scope_id|divergence|session)\}/.test(row.path),
+  );
   const wrong = await misbehaving(inner, async (row) => {
     const { org, ws, ...things } = foreign.ids;
     const ids = { ...victim.ids, org: String(org), ws: String(ws) };
@@ -205,6 +218,8 @@ function bodyOf(row: Row): unknown {
   if (row.path.endsWith("/accept")) return { token: "x".repeat(43) };
   if (row.path.endsWith("/plan")) return { plan: "team" };
   if (row.path.endsWith("/api-keys")) return { name: "Intruder", scopes: ["read"] };
+  if (row.path.endsWith("/resolve")) return { take: "mine" };
+  if (row.path.endsWith("/sessions")) return { client_id: "client", client_name: "Intruder" };
   if (row.path.endsWith("/rotate")) return { overlap_seconds: 0 };
   if (row.path.endsWith("/invitations")) return { email: "a@example.test", role: "member" };
   if (row.path.includes("/members/")) return { role: row.path.includes("/orgs/") ? "member" : "viewer" };
@@ -223,6 +238,8 @@ async function tenant(): Promise<Tenant> {
     project: made.id,
     invitation: invitation.id,
     key: (await apiKey(place)).id,
+    divergence: (await diverge(place, place.owner, place.owner, { type: "project", id: made.id })).id,
+    session: (await openSession(device(place.owner, place))).body.id,
     scope_type: "workspace",
     scope_id: place.id,
   };

@@ -22,6 +22,7 @@ import {
 } from "./actors.ts";
 import { apiKey, keysPath } from "./keys.ts";
 import { neonFault } from "./neighbours.ts";
+import { catchUp, device, diverge, openSession, workspaceScope } from "./pushes.ts";
 import type { Page } from "./shapes.ts";
 import { rows, spec } from "./spec.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -70,6 +71,14 @@ const CREATES: Record<string, (place: OwnedWorkspace) => Promise<Write>> = {
       count,
     };
   },
+  "POST /v1/workspaces/{ws}/sync/sessions": async ({ owner, id }) =>
+    listed(owner, `/v1/workspaces/${id}/sync/sessions`, { client_id: unique("client"), client_name: "Once" }),
+  "POST /v1/workspaces/{ws}/sync/divergences/{divergence}/resolve": async (place) => {
+    const { id } = await diverge(place, place.owner, place.owner);
+    const count = async () => (await catchUp(place.owner, place, workspaceScope(place))).length;
+    const path = `/v1/workspaces/${place.id}/sync/divergences/${id}/resolve`;
+    return { caller: place.owner, path, body: { take: "mine" }, count };
+  },
   "POST /v1/invitations/accept": async ({ owner, org_id }) => {
     const { token } = await invite({ id: org_id, owner }, {});
     const guest = await user(owner.api);
@@ -111,6 +120,8 @@ const DELETES: Record<string, (place: OwnedWorkspace) => Promise<string>> = {
     `/v1/orgs/${org_id}/invitations/${(await invite({ id: org_id, owner }, {})).id}`,
   "DELETE /v1/workspaces/{ws}": async ({ id }) => `/v1/workspaces/${id}`,
   "DELETE /v1/workspaces/{ws}/api-keys/{key}": async (place) => keysPath(place, (await apiKey(place)).id),
+  "DELETE /v1/workspaces/{ws}/sync/sessions/{session}": async (place) =>
+    `/v1/workspaces/${place.id}/sync/sessions/${(await openSession(device(place.owner, place))).body.id}`,
   "DELETE /v1/workspaces/{ws}/members/{user}": async (place) =>
     `/v1/workspaces/${place.id}/members/${(await member(place, "viewer")).id}`,
   "DELETE /v1/workspaces/{ws}/projects/{project}": async (place) =>

@@ -34,6 +34,7 @@ fn codes_are_stable() {
         "idempotency-keys-exhausted",
         "mutation-gap",
         "client-expired",
+        "session-expired",
         "conflict",
         "offset-gone",
         "invitation-expired",

@@ -166,7 +166,7 @@ test("a client id belongs to one user, and pushing needs an editor", async () =>
   expect(await refusal(push({ ...t, user: await newUser(db) }, "n", [{ id: 1 }]))).toBe("DR404 not-found");
 });
 
-test("one stale base and nothing is written: stale with what stands, the rest to be retried", async () => {
+test("one stale base and nothing is written: stale with what stands and what it was made from", async () => {
   const t = await newTenant(db);
   await push(t, "a", [{ id: 1, entity_id: "x", value: '{"by":"a"}', clock: { a: 1 } }]);
   await push(t, "b", [
@@ -182,9 +182,21 @@ test("one stale base and nothing is written: stale with what stands, the rest to
     last: 1,
     results: [
       { id: 1, outcome: "duplicate", original: { outcome: "applied", version: 1, epoch: 1 } },
-      { id: 2, outcome: "stale", version: 2, value: { by: "b" }, clock: { a: 1, b: 1 }, deleted: false },
-      { id: 3, outcome: "retry" },
-      { id: 4, outcome: "retry" },
+      {
+        id: 2,
+        outcome: "stale",
+        version: 2,
+        value: { by: "b" },
+        clock: { a: 1, b: 1 },
+        deleted: false,
+        client_id: "b",
+        mutation_id: 1,
+        base: { by: "a" },
+        base_known: true,
+        forgotten: [],
+      },
+      { id: 3, outcome: "current" },
+      { id: 4, outcome: "current" },
     ],
     scopes: expect.arrayContaining([
       { type: "project", id: typeId("prj", t.project), generation: 1, epoch: 2 },
@@ -214,7 +226,10 @@ test("a base since which only this client has written is current", async () => {
 test("a base of an entity that is not there is stale at version 0", async () => {
   const t = await newTenant(db);
   const { results } = await push(t, "a", [{ id: 1, base_version: 7 }]);
-  expect(results).toEqual([{ id: 1, outcome: "stale", version: 0, value: null, clock: {}, deleted: true }]);
+  const nothing = { client_id: null, mutation_id: null, base: null, base_known: false, forgotten: [] };
+  expect(results).toEqual([
+    { id: 1, outcome: "stale", version: 0, value: null, clock: {}, deleted: true, ...nothing },
+  ]);
 });
 
 test("rejections are recorded and do not stop the rest", async () => {
