@@ -74,7 +74,9 @@ async fn ask(
     let leases = &request.app.leases;
     let timeout_ms = request.remaining_ms().min(TIMEOUT_MS);
     request.context.gate_hops.set(request.context.gate_hops.get() + 1);
-    match limiter::ask(request.app, request.env, &key.subject, &admit, timeout_ms).await {
+    let answer = limiter::ask(request.app, request.env, &key.subject, &admit, timeout_ms).await;
+    leases.answered(key, need.tier, wish);
+    match answer {
         Ok(Admission::Granted(grant)) => {
             let grant = Rc::new(grant);
             let view = leases.granted(key, need, &grant, sent_ms, clock::now_ms());
@@ -112,7 +114,7 @@ async fn ask(
         }
     }
     // The isolate remembered a revision that no longer exists; without it the gate has the answer.
-    Box::pin(ask(request, key, need, wish, None)).await
+    Box::pin(ask(request, key, need, Wish::default(), None)).await
 }
 
 fn revision_unknown() -> Problem {
@@ -127,7 +129,7 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
     request.worker.wait_until(async move {
         let need = Need { cost: 0, ..need };
         let sent_ms = clock::now_ms();
-        let Wish { wanted, held } = app.leases.wish(key, need.tier, sent_ms);
+        let wish = app.leases.wish(key, need.tier, sent_ms);
         let least_revision = need.least_revision;
         let admit = Admit {
             principal: Some(key.user),
@@ -135,11 +137,13 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
             address,
             tier: need.tier,
             cost: 0,
-            wanted,
-            held,
+            wanted: wish.wanted,
+            held: wish.held,
             least_revision,
         };
-        match limiter::ask(&app, &env, &key.subject, &admit, TIMEOUT_MS).await {
+        let answer = limiter::ask(&app, &env, &key.subject, &admit, TIMEOUT_MS).await;
+        app.leases.answered(key, need.tier, wish);
+        match answer {
             Ok(Admission::Granted(grant)) => {
                 app.leases.granted(key, need, &Rc::new(grant), sent_ms, clock::now_ms());
             }

@@ -131,10 +131,8 @@ impl Leases {
             }
             _ if need.tier != Tier::Strict && patient && held.asking_until_ms > now_ms => Turn::Wait,
             _ => {
-                // Only one asks for more than it needs: several at once would each be given what one should hold.
-                let alone = held.asking_until_ms <= now_ms;
                 held.asking_until_ms = now_ms + PATIENCE_MS;
-                let wish = if alone { held.purse(need.tier).wish(now_ms) } else { Wish::default() };
+                let wish = held.purse(need.tier).wish(now_ms);
                 Turn::Ask { wish, least_revision: (least > 0).then_some(least) }
             }
         }
@@ -145,12 +143,23 @@ impl Leases {
         self.held.borrow_mut().get_mut(&key).map_or_else(Wish::default, |held| held.purse(tier).wish(now_ms))
     }
 
-    /// Takes a grant that was asked for at `sent_ms`, and gives what headers show.
+    /// Notes that the answer to a wish has come, or never will.
+    pub(super) fn answered(&self, key: Key, tier: Tier, wish: Wish) {
+        if let Some(held) = self.held.borrow_mut().get_mut(&key).filter(|_| wish.wanted > 0) {
+            held.purse(tier).answered();
+        }
+    }
+
+    /// Takes a grant that was asked for at `sent_ms`, and gives what headers show. One that another has overtaken brings
+    /// its tokens and nothing else: a role of before a narrowing does not come back.
     pub(super) fn granted(&self, key: Key, need: Need, grant: &Rc<Grant>, sent_ms: u64, now_ms: u64) -> LimitView {
         let mut table = self.held.borrow_mut();
         let held = table.get_or_insert_mut(key, Held::default);
-        held.grant = Some(Rc::clone(grant));
-        (held.sent_ms, held.until_ms, held.asking_until_ms) = (sent_ms, sent_ms + grant.workspace_lease_ms, 0);
+        held.asking_until_ms = 0;
+        if now_ms >= held.until_ms || sent_ms >= held.sent_ms {
+            held.grant = Some(Rc::clone(grant));
+            (held.sent_ms, held.until_ms) = (sent_ms, sent_ms + grant.workspace_lease_ms);
+        }
         let purse = held.purse(need.tier);
         purse.granted(grant, need.cost, sent_ms, now_ms);
         LimitView { remaining: grant.view.remaining + u64::from(purse.tokens(now_ms)), ..grant.view.clone() }

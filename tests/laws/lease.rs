@@ -71,6 +71,7 @@ impl World {
         }
         self.now_ms += delay_ms;
         let purse = &mut self.purses[isolate];
+        purse.answered();
         match charge {
             Charge::Allowed { view } => {
                 self.debited += 1 + u64::from(extra);
@@ -138,6 +139,36 @@ proptest! {
             for purse in &world.purses {
                 prop_assert!(u64::from(purse.tokens(world.now_ms)) <= spec.burst / 8);
             }
+        }
+    }
+
+    /// The same while answers overtake each other: nobody knows how long a gate takes.
+    #[test]
+    fn answers_on_their_way_strand_no_more(spec in specs(), steps in prop::collection::vec((0_usize..6, 0_u64..6), 1..300)) {
+        let (mut bucket, mut purse) = (Bucket::fresh(spec), Purse::default());
+        let mut under_way: Vec<(u64, bool, Grant)> = Vec::new();
+        let mut now_ms = START_MS;
+        for (step, pause_ms) in steps {
+            now_ms += pause_ms;
+            if step < 4 {
+                purse.arrive(now_ms, 1);
+                if purse.spend(now_ms, 1) == Spend::Empty {
+                    let wish = purse.wish(now_ms);
+                    let charged = charge_up_to(std::slice::from_mut(&mut bucket), now_ms, 1, wish).expect("one bucket");
+                    match charged {
+                        (Charge::Allowed { view }, extra) => under_way.push((now_ms, wish.wanted > 0, grant(1 + extra, view))),
+                        (Charge::Denied { .. }, _) if wish.wanted > 0 => purse.answered(),
+                        (Charge::Denied { .. }, _) => {}
+                    }
+                }
+            } else if !under_way.is_empty() {
+                let (sent_ms, wished, grant) = under_way.remove(step % under_way.len());
+                if wished {
+                    purse.answered();
+                }
+                purse.granted(&grant, 1, sent_ms, now_ms);
+            }
+            prop_assert!(u64::from(purse.tokens(now_ms)) <= spec.burst / 8);
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::limit::{LimitView, Wish};
 const AHEAD_MS: u64 = 1_000;
 /// A pause after which an earlier rate says nothing any more.
 const QUIET_MS: u64 = 5_000;
+/// How long an answer that brings tokens may be on its way; a gate is given up after as long.
+const AWAITED_MS: u64 = 2_000;
 /// The most extra tokens that are asked for at once, whatever the rate.
 const MOST_WANTED: u64 = 10_000;
 
@@ -50,6 +52,7 @@ pub struct Purse {
     arrivals: u64,
     since_ms: u64,
     latest_ms: u64,
+    awaited_until_ms: u64,
 }
 
 /// What came of a request to a purse.
@@ -95,13 +98,25 @@ impl Purse {
         u64::from(self.tokens(now_ms)) * 4 < self.rate(now_ms)
     }
 
-    /// What a request should ask for beyond its own cost: a second of the observed rate, less what is in hand.
-    #[must_use]
-    pub fn wish(&self, now_ms: u64) -> Wish {
+    /// What a request should ask for beyond its own cost: a second of the observed rate, less what is in hand. One request
+    /// at a time: several on their way would each be given what one purse should hold. Whoever wished says so when his
+    /// answer is there ([`Purse::answered`]).
+    pub fn wish(&mut self, now_ms: u64) -> Wish {
+        if now_ms < self.awaited_until_ms {
+            return Wish::default();
+        }
         let ahead = self.rate(now_ms).saturating_mul(AHEAD_MS) / 1000;
         let held = self.tokens(now_ms);
         let wanted = ahead.min(MOST_WANTED).saturating_sub(u64::from(held));
+        if wanted > 0 {
+            self.awaited_until_ms = now_ms.saturating_add(AWAITED_MS);
+        }
         Wish { wanted: u32::try_from(wanted).unwrap_or(u32::MAX), held }
+    }
+
+    /// Notes that the answer to a wish has come, or never will.
+    pub const fn answered(&mut self) {
+        self.awaited_until_ms = 0;
     }
 
     /// Tokens a second, by the arrivals since the last quiet moment or the last grant. One arrival is no rate yet.
@@ -198,6 +213,8 @@ mod tests {
             purse.arrive(START + at * 10, 1);
         }
         assert_eq!(purse.wish(START + 990).wanted, 101);
+        assert_eq!(purse.wish(START + 991).wanted, 0, "one wish is on its way");
+        purse.answered();
         assert!(purse.is_low(START + 990));
         purse.granted(&grant(101), 1, START + 990, START + 995);
         assert!(!purse.is_low(START + 996));
