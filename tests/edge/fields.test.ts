@@ -38,6 +38,8 @@ test("every route's answers have fields that parse: let in, unknown, foreign and
     user: place.owner.id,
     invitation: nowhere("inv"),
     key: nowhere("key"),
+    divergence: nowhere("div"),
+    session: nowhere("ses"),
     scope_type: "workspace",
     scope_id: place.id,
   };
