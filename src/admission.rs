@@ -18,13 +18,15 @@ mod tenant;
 use std::rc::Rc;
 
 use drey_core::id::UserId;
-use drey_core::lease::Denial;
+use drey_core::lease::{Denial, Grant};
 use drey_core::limit::{LimitView, Tier};
 use drey_core::quota;
 use drey_core::refusal::{Code, Refusal};
 use drey_durable_objects::workspace_gate::Subject;
 
+use crate::app::App;
 use crate::call::Access;
+use crate::context::Context;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
 use crate::respond::Facts;
@@ -68,7 +70,7 @@ pub struct Admitted {
 pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted> {
     let (tier, cost) = match request.route.policy.limit {
         Limit::Free => return Ok(Admitted { access: Access::Public, limits: None, daily: None }),
-        Limit::Tier(tier, cost) => (tier, cost),
+        Limit::Tier(tier, cost) => limit(request, tier, cost),
     };
     if request.route.policy.who == Who::Public {
         let limits = flood::charge(request, tier, cost).await?;
@@ -95,6 +97,25 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         Who::Public | Who::Operator | Who::User => by_user(request, principal, tier, cost).await,
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
         Who::Workspace(_) => tenant::by_workspace(request, principal, tier, cost).await,
+    }
+}
+
+/// Tier and cost of the row, or what the settings have in their place.
+fn limit(request: &Request<'_>, tier: Tier, cost: u32) -> (Tier, u32) {
+    let settings = request.app.settings.effective();
+    if settings.routes.is_empty() {
+        return (tier, cost);
+    }
+    settings.route(&format!("{} {}", request.route.method, request.route.path), tier, cost)
+}
+
+/// What a grant tells besides: the platform's newer settings, and the policies in shadow that would have refused.
+fn learn(app: &App, context: &Context, grant: &Grant) {
+    if let Some(settings) = &grant.settings {
+        app.settings.learn(settings);
+    }
+    if !grant.shadow.is_empty() {
+        context.shadow.borrow_mut().extend(grant.shadow.iter().cloned());
     }
 }
 

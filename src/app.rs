@@ -18,12 +18,15 @@ use crate::edge::log;
 use crate::edge::redis::Redis;
 use crate::load::Load;
 use crate::router::Index;
+use crate::settings::Settings;
 
 /// One isolate's application.
 #[derive(Debug)]
 pub struct App {
     /// The environment, checked.
     pub config: Config,
+    /// What holds now, by the environment and the platform's document.
+    pub settings: Settings,
     /// The Neon client.
     pub neon: Neon,
     /// The second cache, if one is configured.
@@ -74,6 +77,7 @@ impl App {
         log::install(config.log_console);
         let redis = config.redis.as_ref().map(Redis::new);
         Ok(Self {
+            settings: Settings::new(config.limits, config.ttl),
             neon: Neon::new(config.neon.clone()),
             redis,
             index: Index::new().map_err(|problem| drey_durable_objects::environment::wrong("TABLE", problem))?,

@@ -177,6 +177,14 @@ impl<'a> Call<'a> {
         }))
     }
 
+    /// A session of the operator in an organisation: it names one and no person, which is what settings ask for.
+    pub fn operator_session(&self, org: OrgId) -> Outcome<Session<'_>> {
+        match self.access {
+            Access::Operator => Ok(self.session_for(drey_store::settings::operator(org))),
+            _ => Err(unproved(self.request.route)),
+        }
+    }
+
     fn session_for(&self, caller: Caller) -> Session<'_> {
         Session::new(
             &self.request.app.neon,

@@ -5,7 +5,8 @@ use drey_core::api_key::KeyEnvironment;
 use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
 use drey_core::quota::DayLength;
-use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, wrong};
+use drey_core::settings::Ttl;
+use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, ttl, wrong};
 use drey_store::sync_push::Retention;
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
@@ -88,16 +89,15 @@ pub struct Config {
     pub max_body_bytes: u64,
     /// `COLLAPSE_MS`: how long a read waits for the copy of another that asks the same. Default 50.
     pub collapse_ms: u64,
-    /// `TAG_REFRESH_MS`: how late a purge of public copies is effective at most. Default 5,000.
-    pub tag_refresh_ms: u64,
+    /// `WORKSPACE_LEASE_MS`, `TOKEN_LEASE_MS`, `GATE_REFRESH_MS`, `GATE_STALE_MS`, `JWKS_TTL_MS`, `TAG_REFRESH_MS`: what settings
+    /// change at run time.
+    pub ttl: Ttl,
     /// `INVITATION_SECRET`: at least 32 characters; invitation tokens are derived from it and never stored.
     pub invitation_secret: Secret,
     /// `API_KEY_SECRET`: at least 32 characters; API keys are made from it and a seed. Another one ends no key.
     pub api_key_secret: Secret,
     /// `OPERATOR_TOKEN`: at least 32 characters; absent: the operator's routes are closed.
     pub operator_token: Option<Secret>,
-    /// `JWKS_TTL_MS`: how long a key set is trusted without asking again. Default 600,000.
-    pub jwks_ttl_ms: u64,
     /// `JWKS_RETRY_MS`: the least time between two fetches for an unknown key id. Default 30,000.
     pub jwks_retry_ms: u64,
     /// `SYNC_CLIENT_RETENTION_MS`, `SYNC_SESSION_MS`, `SYNC_DIVERGENCE_RETENTION_MS`: 90 days, a day, 90 days.
@@ -125,11 +125,10 @@ impl Config {
             max_in_flight: number(env, "MAX_IN_FLIGHT", 512)?,
             max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,
             collapse_ms: number(env, "COLLAPSE_MS", 50)?,
-            tag_refresh_ms: number(env, "TAG_REFRESH_MS", 5_000)?,
+            ttl: ttl(env)?,
             invitation_secret: secret(&read, "INVITATION_SECRET")?,
             api_key_secret: secret(&read, "API_KEY_SECRET")?,
             operator_token: operator_token(&read)?,
-            jwks_ttl_ms: number(env, "JWKS_TTL_MS", 600_000)?,
             jwks_retry_ms: number(env, "JWKS_RETRY_MS", 30_000)?,
             sync: Retention {
                 client_ms: number(env, "SYNC_CLIENT_RETENTION_MS", NINETY_DAYS_MS)?,

@@ -2,7 +2,7 @@
 //!
 //! `x-actor-id`, `X-Forwarded-For` and `X-Real-IP` are never read: the platform's address is believed and nothing else.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use drey_core::id::RequestId;
 use drey_core::trace::Traceparent;
@@ -33,6 +33,8 @@ pub struct Context {
     pub timings: Timings,
     /// Hops to gates that this request waited for.
     pub gate_hops: Cell<u32>,
+    /// The policies in shadow that would have refused this request.
+    pub shadow: RefCell<Vec<String>>,
 }
 
 impl Context {
@@ -49,6 +51,7 @@ impl Context {
             deadline: Deadline::at(started_ms + deadline_ms),
             timings: Timings::default(),
             gate_hops: Cell::new(0),
+            shadow: RefCell::default(),
             request_id,
         }
     }

@@ -28,6 +28,7 @@ pub mod request;
 pub mod respond;
 pub mod router;
 pub mod routes;
+mod settings;
 
 /// Every HTTP request. Each error has become an answer by the time it is here.
 ///

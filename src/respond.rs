@@ -243,6 +243,7 @@ fn log(
         db_round_trips = context.timings.round_trips(),
         db_retries = context.timings.retries(),
         gate_hops = context.gate_hops.get(),
+        shadow = context.shadow.borrow().join(","),
         in_flight = app.load.in_flight(),
         cache = facts.cache.map_or("", CacheStatus::short),
         stale_ms = facts.stale_ms,

@@ -13,6 +13,7 @@ mod orgs;
 mod presence;
 mod projects;
 mod purge;
+mod settings;
 mod sync;
 pub mod tickets;
 mod usage;
@@ -205,6 +206,15 @@ pub static TABLE: &[Route] = &[
 
     // Used by the operator.
     route!("POST" "/v1/operator/cache/purge", "End our own copies of public answers, by tag.", purge::purge => 200 "CachePurged", changes(Who::Operator, Standard, "CachePurge")),
+
+    route!("GET" "/v1/operator/settings", "Read the settings of the deployment.", settings::get => 200 "Settings", reads(Who::Operator, NoStore)),
+    route!("PUT" "/v1/operator/settings", "Change the settings of the deployment, within 5 s and without a deploy.", settings::put => 200 "Settings", changes(Who::Operator, Standard, "SettingsPut")),
+    route!("DELETE" "/v1/operator/settings", "Go back to the settings of the environment.", settings::remove => 204 "", deletes(Who::Operator, Standard)),
+    route!("GET" "/v1/operator/settings/history", "List every change of the settings of the deployment.", settings::history => 200 "[]SettingsChange", reads(Who::Operator, NoStore)),
+    route!("GET" "/v1/operator/orgs/{org}/settings", "Read the settings of an organisation.", settings::get => 200 "Settings", reads(Who::Operator, NoStore)),
+    route!("PUT" "/v1/operator/orgs/{org}/settings", "Change the settings of an organisation.", settings::put => 200 "Settings", changes(Who::Operator, Standard, "SettingsPut")),
+    route!("DELETE" "/v1/operator/orgs/{org}/settings", "Go back to the settings of the deployment.", settings::remove => 204 "", deletes(Who::Operator, Standard)),
+    route!("GET" "/v1/operator/orgs/{org}/settings/history", "List every change of an organisation's settings.", settings::history => 200 "[]SettingsChange", reads(Who::Operator, NoStore)),
 
     // Read by a signed-in person, before any tenant is chosen.
     route!("GET" "/v1/me", "Tell who is calling.", me::get => 200 "Me", reads(Who::User, Tenant)),

@@ -12,6 +12,7 @@ use crate::id::OrgId;
 use crate::limit::LimitView;
 use crate::limit::redis::Due;
 use crate::role::{Plan, Region};
+use crate::settings::Stored;
 
 /// A grant: who the caller is here, and how much he may spend before asking again. Both leases count from the moment
 /// the request for them was sent.
@@ -46,6 +47,12 @@ pub struct Grant {
     /// Where Redis counts: what the isolate charges there before it lets the request pass. Then no tokens come along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
+    /// The policies in shadow that would have refused this request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadow: Vec<String>,
+    /// The platform's settings, for an isolate that knows an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Stored>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -108,6 +115,8 @@ mod tests {
             stale_ms: None,
             daily: None,
             due: None,
+            shadow: Vec::new(),
+            settings: None,
         }
     }
 

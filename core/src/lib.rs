@@ -32,6 +32,7 @@ pub mod idempotency;
 pub mod jwt;
 pub mod object;
 pub mod retry;
+pub mod settings;
 pub mod trace;
 
 pub mod presence;

@@ -12,10 +12,12 @@ pub mod redis;
 mod settings;
 mod stored;
 
-pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to};
+pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to, would_refuse};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
-pub use settings::{Limits, PlanFactors, SettingsError, TierSettings};
+pub use settings::{
+    DailyOverride, Limits, LimitsOverride, PlanFactors, PlanOverride, SettingsError, TierOverride, TierSettings,
+};
 pub use stored::{Mark, Stored, bucket_name, mark};
 
 text_enum! {

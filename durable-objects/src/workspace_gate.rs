@@ -8,6 +8,7 @@
 
 mod meter;
 mod quota;
+mod settings;
 mod tags;
 mod tenant;
 
@@ -19,7 +20,7 @@ use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::redis::{Due, NamedBucket};
-use drey_core::limit::{Bucket, Charge, Clock, LimitView, Limits, Tier, Wish};
+use drey_core::limit::{Bucket, Charge, Clock, LimitView, Tier, Wish};
 use drey_core::quota::{self as day, Granted};
 use drey_core::role::{Plan, Region};
 use drey_store::usage::Reservation;
@@ -38,6 +39,10 @@ pub const BINDING: &str = "GATE";
 
 /// The name of the one object that knows the versions of public tags. Pinned, like the names of [`Subject`].
 const PUBLIC: &str = "public";
+
+/// For how long an isolate believes a refusal without asking again, in milliseconds: it is part of the 5 s within which a
+/// raised limit is effective.
+const BELIEVE_MS: u64 = 1_000;
 
 /// How many gates share the callers without a known credential.
 const ANONYMOUS_GATES: u32 = 64;
@@ -114,6 +119,14 @@ pub struct Admit {
     pub held: u32,
     /// A revision the caller has seen and must not be answered below.
     pub least_revision: Option<i64>,
+    /// The version of the platform's settings that the isolate knows; a newer one comes with the grant.
+    #[serde(default = "newest")]
+    pub settings: i64,
+}
+
+/// An isolate of before does not know what to do with settings.
+const fn newest() -> i64 {
+    i64::MAX
 }
 
 /// News for a gate.
@@ -189,26 +202,8 @@ pub(crate) struct WorkspaceGate {
     quota: Quota,
     tags: Tags,
     tenant: Rc<Tenant>,
-    limits: Option<Limits>,
     provider: Option<Provider>,
-    leases: Leases,
     clock: Rc<Cell<Clock>>,
-}
-
-/// How long what a gate grants may be held. Variables, so that tests need not wait.
-#[derive(Clone, Copy, Debug)]
-struct Leases {
-    /// `WORKSPACE_LEASE_MS`: role, revision and epoch. Default 1,000, the published bound of a narrowing.
-    workspace_ms: u64,
-    /// `TOKEN_LEASE_MS`: tokens of the tiers that are leased. Default 5,000, the published slack of the bound.
-    token_ms: u64,
-}
-
-impl Leases {
-    fn from_env(env: &Env) -> Self {
-        let number = |name, default| environment::number(env, name, default).unwrap_or(default);
-        Self { workspace_ms: number("WORKSPACE_LEASE_MS", 1_000), token_ms: number("TOKEN_LEASE_MS", 5_000) }
-    }
 }
 
 impl DurableObject for WorkspaceGate {
@@ -218,9 +213,7 @@ impl DurableObject for WorkspaceGate {
             quota: Quota::new(&state, &env),
             tags: Tags::new(state.storage().sql()),
             tenant: Rc::new(Tenant::new(&env)),
-            limits: environment::limits(&env).ok(),
             provider: environment::provider(&env).ok(),
-            leases: Leases::from_env(&env),
             clock: Rc::default(),
             state,
         }
@@ -256,6 +249,7 @@ impl WorkspaceGate {
         }
         let known = self.tenant.know(subject, admit, || self.now_ms()).await;
         self.try_again(subject, admit);
+        self.look_aside(subject);
         match known {
             Ok(known) => self.admit_today(subject, admit, known).await,
             Err(refused) => Ok(refused),
@@ -269,13 +263,25 @@ impl WorkspaceGate {
         self.state.wait_until(async move { tenant.try_again(subject, user, || read(&clock)).await });
     }
 
+    /// A gate without a tenant has no refresh to bring the platform's settings: it looks for them beside its callers.
+    fn look_aside(&self, subject: Subject) {
+        let without = matches!(subject, Subject::User(_) | Subject::Anonymous(_));
+        let now_ms = self.now_ms();
+        if without && self.tenant.settings.is_to_look(now_ms) {
+            let tenant = Rc::clone(&self.tenant);
+            self.state.wait_until(async move { tenant.look(now_ms).await });
+        }
+    }
+
     /// The day's quota, where an organisation pays, and then the buckets: nothing is awaited between looking into the
     /// purse and paying from it.
     async fn admit_today(&self, subject: Subject, admit: &Admit, known: Option<Known>) -> worker::Result<Admission> {
         let Some(need) = self.need(subject, admit, known.as_ref()) else {
             return self.charge(subject, admit, known, None);
         };
+        let is_shadow = self.tenant.settings.effective().is_some_and(|settings| settings.is_shadow(day::POLICY));
         match self.quota.stand(&self.state, need).await? {
+            Standing::UsedUp { .. } if is_shadow => self.in_shadow_of_the_day(subject, admit, known, need),
             Standing::UsedUp { view, until_ms } => Ok(Admission::Denied(Denial {
                 retry_after_ms: until_ms,
                 policies: vec![day::POLICY.to_owned()],
@@ -286,11 +292,28 @@ impl WorkspaceGate {
         }
     }
 
+    /// The day is over, and its policy only counts: every call comes here one by one, and is owed.
+    fn in_shadow_of_the_day(
+        &self,
+        subject: Subject,
+        admit: &Admit,
+        known: Option<Known>,
+        need: Need,
+    ) -> worker::Result<Admission> {
+        let admit = Admit { wanted: 0, ..admit.clone() };
+        let mut admission = self.charge(subject, &admit, known, Some((need, Standing::Owed)))?;
+        if let Admission::Granted(grant) = &mut admission {
+            grant.shadow.push(day::POLICY.to_owned());
+        }
+        Ok(admission)
+    }
+
     /// Work in workspaces counts. Administering the organisation does not: who has used up the day can see it and pay for
     /// more.
     fn need(&self, subject: Subject, admit: &Admit, known: Option<&Known>) -> Option<Need> {
-        let (Subject::Workspace(_), Some(known), Some(limits)) = (subject, known, self.limits) else { return None };
-        let (quota, cost) = (limits.daily(known.plan), u64::from(admit.cost));
+        let settings = self.tenant.settings.effective();
+        let (Subject::Workspace(_), Some(known), Some(settings)) = (subject, known, settings) else { return None };
+        let (quota, cost) = (settings.limits.daily(known.plan), u64::from(admit.cost));
         Some(Need { org: known.org?, quota, cost, now_ms: self.now_ms() })
     }
 
@@ -309,7 +332,9 @@ impl WorkspaceGate {
         today: Option<(Need, Standing)>,
     ) -> worker::Result<Admission> {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
-        let (Some(limits), Some(provider)) = (self.limits, self.provider) else { return Ok(Admission::Unavailable) };
+        let (Some(settings), Some(provider)) = (self.tenant.settings.effective(), self.provider) else {
+            return Ok(Admission::Unavailable);
+        };
         let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
         let principal =
             admit.api_key.map(|key| key.to_string()).or_else(|| admit.principal.map(|user| user.to_string()));
@@ -320,18 +345,19 @@ impl WorkspaceGate {
         let wish = if leased { Wish { wanted, held: admit.held } } else { Wish::default() };
         // Callers without a known credential are always counted here: a Redis that is down must not open the zones.
         if provider == Provider::Redis && !matches!(subject, Subject::Anonymous(_)) {
-            let buckets = payer.buckets(&limits, admit.tier, plan).into_iter();
+            let buckets = payer.buckets(&settings.limits, admit.tier, plan).into_iter();
             let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec }).collect();
             return self.leave(Due::new(admit.cost, wish, buckets), known, admit, today);
         }
         let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
-        Ok(match self.meter.charge(&limits, &payer, price, self.now_ms())? {
-            Some((Charge::Allowed { view }, extra)) => {
+        Ok(match self.meter.charge(&settings, &payer, price, self.now_ms())? {
+            Some((Charge::Allowed { view }, extra, shadow)) => {
                 let daily = today.map(|(need, standing)| self.quota.pay(&standing, need, extra)).transpose()?;
-                Admission::Granted(Grant { daily, ..self.grant(known, admit, extra, view) })
+                Admission::Granted(Grant { daily, shadow, ..self.grant(known, admit, extra, view) })
             }
-            Some((Charge::Denied { retry_after_ms, policies, view }, _)) => {
-                Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None })
+            Some((Charge::Denied { retry_after_ms, policies, view }, ..)) => {
+                // A limit that is raised admits within the second, whatever it had refused for.
+                Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: Some(BELIEVE_MS) })
             }
             None => Admission::Unavailable,
         })
@@ -359,7 +385,7 @@ impl WorkspaceGate {
     }
 
     fn grant(&self, known: Option<Known>, admit: &Admit, extra: u32, view: LimitView) -> Grant {
-        let known = known.unwrap_or_default();
+        let (known, ttl) = (known.unwrap_or_default(), self.tenant.settings.ttl());
         Grant {
             role: known.role.unwrap_or_default(),
             org: known.org,
@@ -367,13 +393,15 @@ impl WorkspaceGate {
             region: known.region,
             revision: known.revision,
             authz_epoch: known.authz_epoch,
-            workspace_lease_ms: self.leases.workspace_ms.min(known.holds_ms),
+            workspace_lease_ms: ttl.workspace_lease_ms.min(known.holds_ms),
             tokens: admit.cost.saturating_add(extra),
-            tokens_ms: self.leases.token_ms,
+            tokens_ms: ttl.token_lease_ms,
             view,
             stale_ms: known.stale_ms,
             daily: None,
             due: None,
+            shadow: Vec::new(),
+            settings: self.tenant.settings.newer_than(admit.settings),
         }
     }
 }

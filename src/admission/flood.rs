@@ -58,7 +58,10 @@ impl Floods {
 /// Charges a caller whose credential this isolate does not know. Credentials are tried where something is to be won: the
 /// strict tier has a narrower zone of its own.
 pub(super) async fn stranger(request: &Request<'_>) -> Outcome<()> {
-    let strict = matches!(request.route.policy.limit, Limit::Tier(Tier::Strict, _));
+    let strict = match request.route.policy.limit {
+        Limit::Tier(tier, cost) => super::limit(request, tier, cost).0 == Tier::Strict,
+        Limit::Free => false,
+    };
     charge(request, if strict { Tier::SignIn } else { Tier::Anonymous }, 1).await.map(|_| ())
 }
 
@@ -80,11 +83,25 @@ pub(super) async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> 
         return Err(limited(&denial));
     }
     let subject = Subject::anonymous(&address);
-    let admit = Admit { principal: None, api_key: None, address, tier, cost, wanted: 0, held: 0, least_revision: None };
+    let settings = request.app.settings.version();
+    let admit = Admit {
+        principal: None,
+        api_key: None,
+        address,
+        tier,
+        cost,
+        wanted: 0,
+        held: 0,
+        least_revision: None,
+        settings,
+    };
     let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(gate::TIMEOUT_MS) };
     let sent_ms = clock::now_ms();
     match client.admit(&subject, &admit).await {
-        Ok(Admission::Granted(grant)) => Ok(Some(grant.view)),
+        Ok(Admission::Granted(grant)) => {
+            super::learn(request.app, request.context, &grant);
+            Ok(Some(grant.view))
+        }
         Ok(Admission::Denied(denial)) => {
             let refusal = limited(&denial);
             floods.refuse(zone, denial, sent_ms);

@@ -69,6 +69,7 @@ async fn ask(
         wanted: wish.wanted,
         held: wish.held,
         least_revision,
+        settings: request.app.settings.version(),
     };
     let sent_ms = clock::now_ms();
     let leases = &request.app.leases;
@@ -78,6 +79,7 @@ async fn ask(
     leases.answered(key, need.tier, wish);
     match answer {
         Ok(Admission::Granted(grant)) => {
+            super::learn(request.app, request.context, &grant);
             let grant = Rc::new(grant);
             let view = leases.granted(key, need, &grant, sent_ms, clock::now_ms());
             return Ok((grant, view));
@@ -140,11 +142,15 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
             wanted: wish.wanted,
             held: wish.held,
             least_revision,
+            settings: app.settings.version(),
         };
         let answer = limiter::ask(&app, &env, &key.subject, &admit, TIMEOUT_MS).await;
         app.leases.answered(key, need.tier, wish);
         match answer {
             Ok(Admission::Granted(grant)) => {
+                if let Some(settings) = &grant.settings {
+                    app.settings.learn(settings);
+                }
                 app.leases.granted(key, need, &Rc::new(grant), sent_ms, clock::now_ms());
             }
             // An empty bucket is no refusal of the calls that are paid for: whoever finds the purse empty asks again.

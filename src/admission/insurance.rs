@@ -53,7 +53,7 @@ impl Insurance {
         };
         tracing::warn!(target: "gate", cause, object = subject.name(), "gate down: admitting on insurance");
         // Charged first: a caller over his share does not get to ask Postgres.
-        let whole = request.app.config.limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
+        let whole = request.app.settings.effective().limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
         let view = self.charge(share(whole), user, admit.api_key, admit.cost)?;
         let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
         Ok((Rc::new(grant), view))
@@ -137,5 +137,7 @@ fn tenantless() -> Grant {
         stale_ms: None,
         daily: None,
         due: None,
+        shadow: Vec::new(),
+        settings: None,
     }
 }

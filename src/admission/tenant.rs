@@ -91,7 +91,7 @@ fn own_workspace(request: &Request<'_>, principal: &Principal, workspace: Worksp
     if principal.key.as_ref().is_none_or(|key| key.workspace == workspace) {
         return Ok(());
     }
-    request.app.insurance.charge_stranger(&request.app.config.limits, principal.user)?;
+    request.app.insurance.charge_stranger(&request.app.settings.effective().limits, principal.user)?;
     Err(Problem::not_found())
 }
 
@@ -127,6 +127,6 @@ fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, pr
         return problem;
     }
     request.app.remembered.refuse(principal.user, tenant, clock::now_ms());
-    let charged = request.app.insurance.charge_stranger(&request.app.config.limits, principal.user);
+    let charged = request.app.insurance.charge_stranger(&request.app.settings.effective().limits, principal.user);
     charged.err().unwrap_or(problem)
 }

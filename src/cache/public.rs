@@ -44,7 +44,7 @@ impl Tags {
     async fn versions(&self, request: &Request<'_>) -> Option<Rc<Versions>> {
         let sent_ms = clock::now_ms();
         let (known_ms, versions) = self.known.borrow().clone();
-        if sent_ms < known_ms.saturating_add(request.app.config.tag_refresh_ms) {
+        if sent_ms < known_ms.saturating_add(request.app.settings.effective().ttl.tag_refresh_ms) {
             return Some(versions);
         }
         let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(PATIENCE_MS) };

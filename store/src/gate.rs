@@ -10,6 +10,7 @@ use crate::Result;
 use crate::neon::row::Row;
 use crate::neon::{Answer, Consistency};
 use crate::session::{Caller, Session};
+use crate::settings::{Held, stored};
 use crate::statement::{Call, Statement, uuid};
 
 /// A tenant, and what a person is in it.
@@ -27,12 +28,19 @@ pub struct GateState<R> {
     pub authz_epoch: i64,
     /// `None`: no member.
     pub role: Option<R>,
+    /// What an operator has set, for everybody and for the organisation.
+    pub settings: Held,
 }
 
 pub(crate) const WORKSPACE: Statement = Statement {
     name: "gate.workspace",
-    sql: "select o.org_id, o.plan, o.region, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role \
-          from workspace w join org o on o.org_id = w.org_id where w.workspace_id = $1::uuid",
+    sql: "select o.org_id, o.plan, o.region, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role, \
+                 s.version, s.document, p.version, p.document \
+          from workspace w join org o on o.org_id = w.org_id \
+          left join lateral (select c.version, c.document from settings_change c where c.org_id = o.org_id order by c.version desc limit 1) s on true \
+          left join lateral (select c.version, c.document from settings_change c \
+                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on true \
+          where w.workspace_id = $1::uuid",
     hot: true,
 };
 
@@ -48,7 +56,13 @@ pub async fn workspace(
 
 pub(crate) const ORG: Statement = Statement {
     name: "gate.org",
-    sql: "select o.org_id, o.plan, o.region, o.revision, o.authz_epoch, org_role($1::uuid) as role from org o where o.org_id = $1::uuid",
+    sql: "select o.org_id, o.plan, o.region, o.revision, o.authz_epoch, org_role($1::uuid) as role, \
+                 s.version, s.document, p.version, p.document \
+          from org o \
+          left join lateral (select c.version, c.document from settings_change c where c.org_id = $1::uuid order by c.version desc limit 1) s on true \
+          left join lateral (select c.version, c.document from settings_change c \
+                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on true \
+          where o.org_id = $1::uuid",
     hot: true,
 };
 
@@ -75,5 +89,6 @@ fn state<R>(row: &Row<'_, '_>, role: impl FnOnce(&str) -> Option<R>) -> Result<G
         revision: row.i64(3)?,
         authz_epoch: row.i64(4)?,
         role: row.opt_parsed(5, role)?,
+        settings: Held { own: stored(row, 6)?, platform: stored(row, 8)? },
     })
 }

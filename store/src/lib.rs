@@ -23,6 +23,7 @@ pub mod invitation;
 pub mod org;
 pub mod org_member;
 pub mod project;
+pub mod settings;
 pub mod sync_divergence;
 pub mod sync_push;
 pub mod sync_read;

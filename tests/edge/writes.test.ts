@@ -39,6 +39,10 @@ interface Write {
 /** What has tests of its own: a push knows its mutations, and presence writes no row of Postgres. */
 const ELSEWHERE = [
   "POST /v1/operator/cache/purge",
+  "PUT /v1/operator/settings",
+  "DELETE /v1/operator/settings",
+  "PUT /v1/operator/orgs/{org}/settings",
+  "DELETE /v1/operator/orgs/{org}/settings",
   "POST /v1/workspaces/{ws}/presence",
   "POST /v1/workspaces/{ws}/presence/tickets",
   "POST /v1/workspaces/{ws}/sync/push",

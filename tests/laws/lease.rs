@@ -100,6 +100,8 @@ fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
         stale_ms: None,
         daily: None,
         due: None,
+        shadow: Vec::new(),
+        settings: None,
     }
 }
 

@@ -188,6 +188,8 @@ mod tests {
             stale_ms: None,
             daily: None,
             due: None,
+            shadow: Vec::new(),
+            settings: None,
         }
     }
 

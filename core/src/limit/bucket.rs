@@ -11,6 +11,7 @@ pub struct Bucket {
     gcra: Gcra,
     block_until_ms: u64,
     stored: Stored,
+    is_shadow: bool,
 }
 
 impl Bucket {
@@ -23,7 +24,13 @@ impl Bucket {
     /// A bucket after a restart: it begins at its mark.
     #[must_use]
     pub const fn restart(spec: BucketSpec, stored: Stored) -> Self {
-        Self { spec, gcra: Gcra::from_mark(stored.mark), block_until_ms: stored.block_until_ms, stored }
+        Self {
+            spec,
+            gcra: Gcra::from_mark(stored.mark),
+            block_until_ms: stored.block_until_ms,
+            stored,
+            is_shadow: false,
+        }
     }
 
     /// What it holds and how fast it fills.
@@ -32,10 +39,18 @@ impl Bucket {
         &self.spec
     }
 
-    /// The same bucket under other settings, as when the plan changed. What was taken stays taken.
+    /// The same bucket under other settings, as when the plan changed. What was taken stays taken; a block ends, because it
+    /// was made by a rule that holds no more.
     #[must_use]
     pub fn with_spec(self, spec: BucketSpec) -> Self {
-        Self { spec, ..self }
+        let block_until_ms = if spec == self.spec { self.block_until_ms } else { 0 };
+        Self { spec, block_until_ms, ..self }
+    }
+
+    /// The same bucket in shadow, or out of it: a bucket in shadow is charged and refuses nothing.
+    #[must_use]
+    pub const fn in_shadow(self, is_shadow: bool) -> Self {
+        Self { is_shadow, ..self }
     }
 
     /// The row to store before the answer goes out; `None` if the stored one still covers this bucket.
@@ -43,7 +58,7 @@ impl Bucket {
     #[must_use]
     pub fn unsaved(&self) -> Option<Stored> {
         let later = mark(&self.spec, self.gcra, self.stored.mark);
-        let block = self.block_until_ms > self.stored.block_until_ms;
+        let block = self.block_until_ms != self.stored.block_until_ms;
         (later.is_some() || block)
             .then(|| Stored { mark: later.unwrap_or(self.stored.mark), block_until_ms: self.block_until_ms })
     }
@@ -101,6 +116,11 @@ impl Bucket {
         Some(wait_ms.max(blocked_ms)).filter(|ms| *ms > 0)
     }
 
+    /// What it refuses in earnest.
+    fn denies(&self, now_ms: u64, cost: u32) -> bool {
+        !self.is_shadow && self.refusal_ms(now_ms, cost).is_some()
+    }
+
     /// Begins a block, unless one is running: attempts during a block do not lengthen it.
     fn block(&mut self, now_ms: u64) {
         if self.spec.block_ms > 0 && self.block_until_ms <= now_ms {
@@ -129,16 +149,30 @@ pub enum Charge {
 }
 
 /// Charges every bucket, or none. Store what [`Bucket::unsaved`] names before answering, whichever way it went.
+/// A bucket in shadow pays what it has, and is blocked like any other, so that what it would refuse can be counted.
 /// `None` for no buckets.
 pub fn charge(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
-    if buckets.iter().any(|bucket| bucket.refusal_ms(now_ms, cost).is_some()) {
+    if buckets.iter().any(|bucket| bucket.denies(now_ms, cost)) {
         return deny(buckets, now_ms, cost);
     }
     for bucket in buckets.iter_mut() {
-        bucket.gcra.take(&bucket.spec, now_ms, cost);
+        if bucket.refusal_ms(now_ms, cost).is_some() {
+            bucket.block(now_ms);
+        } else {
+            bucket.gcra.take(&bucket.spec, now_ms, cost);
+        }
     }
-    let view = buckets.iter().map(|bucket| bucket.view(now_ms)).min_by_key(|view| view.remaining)?;
+    // A limit that refuses nothing is none to tell of, unless there is no other.
+    let views = buckets.iter().map(|bucket| (bucket.is_shadow, bucket.view(now_ms)));
+    let (_, view) = views.min_by_key(|(is_shadow, view)| (*is_shadow, view.remaining))?;
     Some(Charge::Allowed { view })
+}
+
+/// The policies in shadow that would refuse this charge. Ask before [`charge`], which changes what they hold.
+#[must_use]
+pub fn would_refuse(buckets: &[Bucket], now_ms: u64, cost: u32) -> Vec<String> {
+    let shadows = buckets.iter().filter(|bucket| bucket.is_shadow && cost > 0);
+    shadows.filter(|bucket| bucket.refusal_ms(now_ms, cost).is_some()).map(Bucket::policy).collect()
 }
 
 /// What an isolate asks for beyond the cost of its request.
@@ -155,6 +189,9 @@ pub struct Wish {
 ///
 /// An isolate never holds more than an eighth of a bucket: isolates that ask together all get some, and one that goes
 /// quiet strands no more than that. It is the published under-use: isolates · burst / 8.
+///
+/// A bucket in shadow bounds the further tokens too, never the request: what it would refuse comes to the gate one by one
+/// and is counted there.
 pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) -> Option<(Charge, u32)> {
     let charged = charge(buckets, now_ms, cost)?;
     if !matches!(charged, Charge::Allowed { .. }) {
@@ -162,6 +199,9 @@ pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) 
     }
     let there = buckets.iter().map(|bucket| bucket.gcra.remaining(&bucket.spec, now_ms)).min()?;
     let share = buckets.iter().map(|bucket| bucket.spec.burst / 8).min()?;
+    if !would_refuse(buckets, now_ms, 1).is_empty() {
+        return Some((charged, 0));
+    }
     let extra = u64::from(wish.wanted).min(there).min(share.saturating_sub(u64::from(wish.held)));
     let extra = u32::try_from(extra).unwrap_or(u32::MAX);
     if extra == 0 {
@@ -173,11 +213,14 @@ pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) 
 /// What a refusal says, and the blocks that begin with it.
 pub(super) fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
     let mut policies = Vec::new();
-    for bucket in buckets.iter_mut().filter(|bucket| bucket.refusal_ms(now_ms, cost).is_some()) {
+    for bucket in buckets.iter_mut().filter(|bucket| bucket.denies(now_ms, cost)) {
         bucket.block(now_ms);
         policies.push(bucket.policy());
     }
-    let waits = buckets.iter().filter_map(|bucket| Some((bucket.refusal_ms(now_ms, cost)?, bucket)));
+    let waits = buckets
+        .iter()
+        .filter(|bucket| !bucket.is_shadow)
+        .filter_map(|bucket| Some((bucket.refusal_ms(now_ms, cost)?, bucket)));
     let (retry_after_ms, longest) = waits.max_by_key(|(wait_ms, _)| *wait_ms)?;
     // The reset of a refusal is its wait: Retry-After must not come before it (RateLimit header draft, section 5).
     let view = LimitView { remaining: 0, reset_s: seconds_up(retry_after_ms), ..longest.view(now_ms) };
@@ -224,5 +267,42 @@ mod tests {
         }
         let _ = charge(std::slice::from_mut(&mut bucket), 1_000, 1);
         assert!(bucket.unsaved().is_some());
+    }
+
+    #[test]
+    fn a_policy_in_shadow_refuses_nothing_and_names_what_it_would_have_refused() {
+        let shadow = buckets(Tier::Strict).map(|bucket| bucket.in_shadow(bucket.policy() == "strict"));
+        let mut buckets = shadow;
+        for call in 1..=50 {
+            let would = would_refuse(&buckets, 5_000, 1);
+            assert_eq!(would.len(), usize::from(call > 10), "call {call}");
+            let wish = Wish { wanted: 9, held: 0 };
+            let Some((Charge::Allowed { view }, extra)) = charge_up_to(&mut buckets, 5_000, 1, wish) else {
+                unreachable!("the address has fifty, and nothing else refuses")
+            };
+            assert_eq!(view.policy, "strict-address");
+            assert!(call < 10 || extra == 0, "what would be refused is never prepaid");
+            if extra > 0 {
+                buckets = shadow;
+                for _ in 0..call {
+                    let _ = charge(&mut buckets, 5_000, 1);
+                }
+            }
+        }
+        let refused = charge(&mut buckets, 5_000, 1);
+        assert!(matches!(refused, Some(Charge::Denied { policies, .. }) if policies == ["strict-address"]));
+    }
+
+    #[test]
+    fn a_block_ends_with_the_rule_that_made_it() {
+        let [mut bucket, ..] = buckets(Tier::Strict);
+        for _ in 0..11 {
+            let _ = charge(std::slice::from_mut(&mut bucket), 5_000, 1);
+        }
+        bucket.saved(bucket.unsaved().expect("a block is stored"));
+        let spec = BucketSpec { limit: 100, burst: 100, ..*bucket.spec() };
+        let mut bucket = bucket.with_spec(spec);
+        assert_eq!(bucket.unsaved().map(|row| row.block_until_ms), Some(0));
+        assert!(matches!(charge(std::slice::from_mut(&mut bucket), 6_000, 1), Some(Charge::Allowed { .. })));
     }
 }

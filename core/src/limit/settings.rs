@@ -2,7 +2,7 @@
 //!
 //! In scope: from configuration to the three buckets of a request. Out of scope: reading the environment.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{BucketKind, BucketSpec, Tier};
 use crate::role::Plan;
@@ -28,7 +28,7 @@ pub enum SettingsError {
 }
 
 /// The numbers of one tier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TierSettings {
     /// Requests per window.
     pub base: u32,
@@ -43,7 +43,7 @@ pub struct TierSettings {
 }
 
 /// How many times the base of a tier each plan has, in the tiers that scale.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanFactors {
     /// The default plan.
     pub free: u32,
@@ -69,7 +69,7 @@ impl PlanFactors {
 }
 
 /// The numbers of all tiers and plans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Sign-in, invitations, keys, secrets.
     pub strict: TierSettings,
@@ -80,6 +80,7 @@ pub struct Limits {
     /// Calls whose credential is unknown, by address.
     pub anonymous: TierSettings,
     /// The same on routes of the strict tier.
+    #[serde(rename = "sign-in")]
     pub sign_in: TierSettings,
     /// Requests of an organisation in a UTC day, on the least plan.
     pub daily: u32,
@@ -112,42 +113,46 @@ impl Default for Limits {
     }
 }
 
-#[derive(Deserialize)]
+/// What to put in the place of a tier's numbers; the burst follows a given base unless it is given too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TierOverride {
-    base: Option<u32>,
-    window_ms: Option<u32>,
-    burst: Option<u32>,
-    block_ms: Option<u32>,
+pub struct TierOverride {
+    pub(crate) base: Option<u32>,
+    pub(crate) window_ms: Option<u32>,
+    pub(crate) burst: Option<u32>,
+    pub(crate) block_ms: Option<u32>,
     scales_with_plan: Option<bool>,
 }
 
-#[derive(Deserialize)]
+/// What to put in the place of the daily quota.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DailyOverride {
-    base: u32,
+pub struct DailyOverride {
+    pub(crate) base: u32,
 }
 
-#[derive(Deserialize)]
+/// What to put in the place of the factors of plans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PlanOverride {
-    free: Option<u32>,
-    team: Option<u32>,
-    business: Option<u32>,
-    enterprise: Option<u32>,
+pub struct PlanOverride {
+    pub(crate) free: Option<u32>,
+    pub(crate) team: Option<u32>,
+    pub(crate) business: Option<u32>,
+    pub(crate) enterprise: Option<u32>,
 }
 
-#[derive(Deserialize)]
+/// What `LIMITS` and the runtime's settings put in the place of numbers, field by field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Override {
-    daily: Option<DailyOverride>,
-    plans: Option<PlanOverride>,
-    strict: Option<TierOverride>,
-    standard: Option<TierOverride>,
-    relaxed: Option<TierOverride>,
-    anonymous: Option<TierOverride>,
+pub struct LimitsOverride {
+    pub(crate) daily: Option<DailyOverride>,
+    pub(crate) plans: Option<PlanOverride>,
+    pub(crate) strict: Option<TierOverride>,
+    pub(crate) standard: Option<TierOverride>,
+    pub(crate) relaxed: Option<TierOverride>,
+    pub(crate) anonymous: Option<TierOverride>,
     #[serde(rename = "sign-in")]
-    sign_in: Option<TierOverride>,
+    pub(crate) sign_in: Option<TierOverride>,
 }
 
 impl Limits {
@@ -156,16 +161,22 @@ impl Limits {
     /// # Errors
     /// [`SettingsError`] for unknown fields and for numbers that make no limit.
     pub fn from_json(text: &str) -> Result<Self, SettingsError> {
-        let given: Override = serde_json::from_str(text)?;
-        let default = Self::default();
+        Self::default().with(serde_json::from_str(text)?)
+    }
+
+    /// These limits with the given fields in their place.
+    ///
+    /// # Errors
+    /// [`SettingsError`] for numbers that make no limit.
+    pub fn with(self, given: LimitsOverride) -> Result<Self, SettingsError> {
         Ok(Self {
-            strict: default.strict.overridden(given.strict, Tier::Strict)?,
-            standard: default.standard.overridden(given.standard, Tier::Standard)?,
-            relaxed: default.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
-            anonymous: default.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
-            sign_in: default.sign_in.overridden(given.sign_in, Tier::SignIn)?,
-            daily: given.daily.map_or(Ok(default.daily), |given| daily(given.base))?,
-            plans: default.plans.overridden(given.plans)?,
+            strict: self.strict.overridden(given.strict, Tier::Strict)?,
+            standard: self.standard.overridden(given.standard, Tier::Standard)?,
+            relaxed: self.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
+            anonymous: self.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
+            sign_in: self.sign_in.overridden(given.sign_in, Tier::SignIn)?,
+            daily: given.daily.map_or(Ok(self.daily), |given| daily(given.base))?,
+            plans: self.plans.overridden(given.plans)?,
         })
     }
 
@@ -255,11 +266,10 @@ impl PlanFactors {
 impl TierSettings {
     fn overridden(self, given: Option<TierOverride>, tier: Tier) -> Result<Self, SettingsError> {
         let Some(given) = given else { return Ok(self) };
-        let base = given.base.unwrap_or(self.base);
         let settings = Self {
-            base,
+            base: given.base.unwrap_or(self.base),
             window_ms: given.window_ms.unwrap_or(self.window_ms),
-            burst: given.burst.unwrap_or(base),
+            burst: given.burst.or(given.base).unwrap_or(self.burst),
             block_ms: given.block_ms.unwrap_or(self.block_ms),
             scales_with_plan: given.scales_with_plan.unwrap_or(self.scales_with_plan),
         };

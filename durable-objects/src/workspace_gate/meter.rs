@@ -8,9 +8,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use drey_core::limit::{
-    Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to,
+    Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to, would_refuse,
 };
 use drey_core::role::Plan;
+use drey_core::settings::Effective;
 use serde::Deserialize;
 use worker::{SqlStorage, SqlStorageValue};
 
@@ -70,20 +71,24 @@ impl Meter {
         Self { sql, buckets: RefCell::default(), charges: Cell::new(0) }
     }
 
-    /// Charges all buckets of a request or none, then for the tokens to lease, and stores what the answer rests on.
+    /// Charges all buckets of a request or none, then for the tokens to lease, and stores what the answer rests on. Last come
+    /// the policies in shadow that would have refused.
     pub(super) fn charge(
         &self,
-        limits: &Limits,
+        settings: &Effective,
         payer: &Payer,
         price: Price,
         now_ms: u64,
-    ) -> worker::Result<Option<(Charge, u32)>> {
+    ) -> worker::Result<Option<(Charge, u32, Vec<String>)>> {
         self.prepare()?;
-        let (names, specs): (Vec<_>, Vec<_>) = payer.buckets(limits, price.tier, price.plan).into_iter().unzip();
+        let (names, specs): (Vec<_>, Vec<_>) =
+            payer.buckets(&settings.limits, price.tier, price.plan).into_iter().unzip();
         let mut held = Vec::with_capacity(names.len());
         for (name, spec) in names.iter().zip(specs) {
-            held.push(self.bucket(name, spec)?);
+            let bucket = self.bucket(name, spec)?;
+            held.push(bucket.in_shadow(settings.is_shadow(&bucket.policy())));
         }
+        let shadow = would_refuse(&held, now_ms, price.cost);
         let outcome = charge_up_to(&mut held, now_ms, price.cost, price.wish);
         for (name, mut bucket) in names.into_iter().zip(held) {
             if let Some(row) = bucket.unsaved() {
@@ -93,7 +98,7 @@ impl Meter {
             self.buckets.borrow_mut().insert(name, bucket);
         }
         self.sweep(now_ms)?;
-        Ok(outcome)
+        Ok(outcome.map(|(charge, extra)| (charge, extra, shadow)))
     }
 
     /// The table is made at the first charge, not at construction: a gate that only ever refuses strangers stores

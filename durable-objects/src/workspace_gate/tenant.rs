@@ -17,6 +17,7 @@ use drey_store::gate::GateState;
 use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings, gate};
 use worker::Env;
 
+use super::settings::Settings;
 use super::{Admit, News, Subject};
 use crate::environment;
 
@@ -24,7 +25,7 @@ use crate::environment;
 const MOST_ROLES: usize = 10_000;
 /// A load that takes longer is given up; the caller's own deadline is ten seconds by default.
 const LOAD_MS: u64 = 1_800;
-/// A refresh takes this long at the most before others ask as well; it is part of the six seconds that a lost notice costs.
+/// A refresh takes this long at the most before others ask as well; it is part of the five seconds that a lost notice costs.
 const REFRESH_MS: u64 = 200;
 /// After a load that Postgres did not answer it is tried again once a second, beside the callers.
 const RETRY_MS: u64 = 1_000;
@@ -88,8 +89,7 @@ struct Heard {
 #[derive(Debug)]
 pub(super) struct Tenant {
     neon: Option<Neon>,
-    refresh_ms: u64,
-    stale_ms: u64,
+    pub(super) settings: Settings,
     memory: RefCell<Memory>,
     refreshing_ms: Cell<u64>,
     /// When Postgres did not answer the last load; 0 since it has.
@@ -102,8 +102,7 @@ impl Tenant {
     pub(super) fn new(env: &Env) -> Self {
         Self {
             neon: environment::neon(env).ok().map(Neon::new),
-            refresh_ms: environment::number(env, "GATE_REFRESH_MS", 5_000).unwrap_or(5_000),
-            stale_ms: environment::number(env, "GATE_STALE_MS", 60_000).unwrap_or(60_000),
+            settings: Settings::new(env),
             memory: RefCell::default(),
             refreshing_ms: Cell::default(),
             silent_ms: Cell::default(),
@@ -123,12 +122,14 @@ impl Tenant {
             return Ok(None);
         }
         let least = admit.least_revision.unwrap_or_default();
-        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms) {
+        if let Some(known) = self.recall(user, least, now_ms(), self.settings.ttl().gate_refresh_ms) {
             return member(known).map(Some);
         }
         // While somebody asks, those whose role is known need not ask as well; strangers to the gate ask side by side.
         let asking = now_ms().saturating_sub(self.refreshing_ms.get()) < REFRESH_MS;
-        if let Some(known) = self.recall(user, least, now_ms(), self.refresh_ms + REFRESH_MS).filter(|_| asking) {
+        if let Some(known) =
+            self.recall(user, least, now_ms(), self.settings.ttl().gate_refresh_ms + REFRESH_MS).filter(|_| asking)
+        {
             return member(known).map(Some);
         }
         if let Some(known) = self.while_silent(user, now_ms()).filter(|known| known.revision >= least) {
@@ -165,7 +166,7 @@ impl Tenant {
     /// Whether a silent Postgres is to be tried again, now and by the caller, beside his answer.
     pub(super) fn is_to_try(&self, now_ms: u64) -> bool {
         let (silent_ms, refreshing_ms) = (self.silent_ms.get(), self.refreshing_ms.get());
-        let tried = now_ms.saturating_sub(silent_ms) < RETRY_MS.min(self.refresh_ms);
+        let tried = now_ms.saturating_sub(silent_ms) < RETRY_MS.min(self.settings.ttl().gate_refresh_ms);
         let trying = refreshing_ms > silent_ms && now_ms.saturating_sub(refreshing_ms) < LOAD_MS;
         let is_to_try = silent_ms > 0 && !tried && !trying;
         if is_to_try {
@@ -182,10 +183,10 @@ impl Tenant {
 
     /// What is known, for a minute and not a second longer; that Postgres no longer says so goes along.
     fn vouch(&self, user: UserId, now_ms: u64) -> Option<Known> {
-        let known = self.remembered(user, now_ms, self.stale_ms)?;
+        let known = self.remembered(user, now_ms, self.settings.ttl().gate_stale_ms)?;
         let age_ms = now_ms.saturating_sub(self.memory.borrow().loaded_ms);
-        let stale_ms = Some(age_ms.saturating_sub(self.refresh_ms).max(1));
-        Some(Known { stale_ms, holds_ms: self.stale_ms.saturating_sub(age_ms), ..known })
+        let stale_ms = Some(age_ms.saturating_sub(self.settings.ttl().gate_refresh_ms).max(1));
+        Some(Known { stale_ms, holds_ms: self.settings.ttl().gate_stale_ms.saturating_sub(age_ms), ..known })
     }
 
     fn remembered(&self, user: UserId, now_ms: u64, most_age_ms: u64) -> Option<Known> {
@@ -231,10 +232,23 @@ impl Tenant {
         let timings = Timings::default();
         let session = Session::new(neon, Caller::default(), Deadline::at(now_ms + LOAD_MS), &trace, &timings);
         match subject {
-            Subject::Workspace(workspace) => Ok(gate::workspace(&session, workspace, user).await?.map(known)),
-            Subject::Org(org) => Ok(gate::org(&session, org, user).await?.map(known)),
+            Subject::Workspace(workspace) => {
+                Ok(gate::workspace(&session, workspace, user).await?.map(|state| self.known(state)))
+            }
+            Subject::Org(org) => Ok(gate::org(&session, org, user).await?.map(|state| self.known(state))),
             Subject::User(_) | Subject::Anonymous(_) => Ok(None),
         }
+    }
+
+    /// What a load has read of the tenant; its settings hold from now on.
+    fn known<R: Display>(&self, state: GateState<R>) -> Known {
+        self.settings.learn(&state.settings);
+        known(state)
+    }
+
+    /// Reads the platform's settings, for gates without a tenant.
+    pub(super) async fn look(&self, now_ms: u64) {
+        self.settings.look(self.neon.as_ref(), now_ms).await;
     }
 
     /// Applies a load, unless a role changed while it was under way. A load that began after some news has read what the

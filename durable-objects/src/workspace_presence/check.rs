@@ -40,6 +40,7 @@ pub(super) async fn has_role(env: &Env, workspace: WorkspaceId, user: UserId) ->
         wanted: 0,
         held: 0,
         least_revision: None,
+        settings: i64::MAX,
     };
     let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
     match gates.admit(&Subject::Workspace(workspace), &admit).await {
