@@ -10,6 +10,7 @@ import {
   type OwnedWorkspace,
   organisation,
   type User,
+  unique,
   user,
 } from "./actors.ts";
 import { apiKey } from "./keys.ts";
@@ -123,7 +124,7 @@ test("a policy in shadow refuses nothing, and the log says what it would have re
   const path = `/v1/workspaces/${place.id}/projects`;
   const limits = { standard: { base: 2, block_ms: 0 } };
   expectStatus(await put(of(place), { limits, shadow: ["standard"] }), 200);
-  const create = () => call<{ id: string }>(place.owner, "POST", path, { name: "Shadow" });
+  const create = () => call<{ id: string }>(place.owner, "POST", path, { name: unique("Shadow") });
   await poll(
     "the new limit",
     async () => Number((await create()).headers.get("x-ratelimit-limit")) === 10,
