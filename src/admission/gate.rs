@@ -93,7 +93,7 @@ async fn ask(
             leases.asked(key);
             // A gate that does not charge cannot slow whoever makes revisions up; this isolate can.
             if request.app.config.provider == Provider::Redis {
-                request.app.insurance.charge_stranger(&request.app.config.limits, key.user)?;
+                request.app.insurance.charge_stranger(&request.app.settings.effective().limits, key.user)?;
             }
             return Err(revision_unknown());
         }

@@ -111,6 +111,10 @@ fn view(call: &Call<'_>, held: &Held) -> Outcome<Answer> {
     let Stored { version, document } = &held.own;
     let document = raw(if document.is_empty() { NOTHING } else { document })?;
     let answer = Answer::json(200, &View { version: *version, document, effective })?;
+    // What was never put has no version to name: versions begin at 1.
+    if *version == 0 {
+        return Ok(answer);
+    }
     let tag = item_tag(*version, &answer.body);
     Ok(answer.with("etag", tag))
 }

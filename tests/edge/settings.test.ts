@@ -168,6 +168,7 @@ test("an organisation's document has no routes, and no organisation has none", a
 
 test("of two changes to the same version one wins, and the history tells both documents", async () => {
   const place = await home(cell.api);
+  expectStatus(await put(of(place), { shadow: [] }), 200);
   const read = await call<Settings>(operator, "GET", of(place));
   const headers = { "if-match": read.headers.get("etag") ?? "" };
   const documents = [{ limits: { strict: { base: 4 } } }, { limits: { strict: { base: 5 } } }];
@@ -183,7 +184,8 @@ test("of two changes to the same version one wins, and the history tells both do
     `${of(place)}/history?cursor=${history.body.next_cursor}`,
   );
   expect(rest.body.data).toMatchObject([
-    { before: null, after: documents[won], request_id: answers[won]?.headers.get("x-request-id") },
+    { before: { shadow: [] }, after: documents[won], request_id: answers[won]?.headers.get("x-request-id") },
+    { before: null, after: { shadow: [] } },
   ]);
 });
 
