@@ -64,7 +64,7 @@ test("after a new workspace the organisation's gate rests as before", async () =
   const org = await organisation(owner);
   const path = `/v1/orgs/${org.id}`;
   const read = (api: string) => call<Org>({ ...owner, api }, "GET", path);
-  const loads = () => neon.count("from org o where o.org_id", "org_role($1::uuid)", uuidOf(org.id));
+  const loads = () => neon.count("o.authz_epoch, org_role($1::uuid) as role", uuidOf(org.id));
   expectStatus(await read(second), 200);
   await workspace(org);
   // What the gate knew has aged: somebody's call makes it ask, and the next one, of another isolate, does not.
