@@ -1,5 +1,6 @@
 /** One contract, two providers: what a limit admits is the same whether gates count or Redis does. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort, LOOPBACK } from "../../dev/ports.ts";
 import {
   type Answer,
   atOnce,
@@ -8,6 +9,7 @@ import {
   expectStatus,
   home,
   inTurn,
+  type OwnedOrg,
   type OwnedWorkspace,
   organisation,
   orgMember,
@@ -123,6 +125,25 @@ describe.each([
     expect(limitOf(refused)).toBe(String(5 * STRICT));
   });
 
+  test("a workspace's bucket is refused by its name too, whatever addresses its callers have", async () => {
+    const made = await organisation(await user());
+    const admins = await inTurn(4, () => orgMember(made, "admin"));
+    const more = await inTurn(17, (index) =>
+      orgMember({ ...made, owner: admins[index % 4] ?? made.owner }, "admin"),
+    );
+    const callers = [...admins, ...more];
+    const from = (index: number) => ({ "cf-connecting-ip": `192.0.2.${index}` });
+    const attempts = await atOnce(20 * STRICT, (index) =>
+      invitation(made, at(callers[index % 20] ?? made.owner, index), from(index % 20)),
+    );
+    expect(passedOf(attempts)).toBe(20 * STRICT);
+    const refused = await invitation(made, at(callers[20] ?? made.owner, 0), from(20));
+    const problem = expectProblem(refused, 429, "rate-limited") as unknown as Record<string, unknown>;
+    expect(problem["violated-policies"]).toEqual(["strict-workspace"]);
+    expect(limitOf(refused)).toBe(String(20 * STRICT));
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  });
+
   test("a neighbour and another tenant have buckets of their own, and a better plan larger ones", async () => {
     const org = await organisation(await user(cell.api));
     const foreign = await organisation(await user(cell.api));
@@ -174,14 +195,35 @@ describe("a Redis in trouble", () => {
       const stranger = await user(cell.api);
       for (const gate of [`{org:${org.id}}`, `{${place.id}}`])
         await redisFault({ kind, match: gate, times: 99 });
-      const refused = await invitation(org, org.owner);
-      expectProblem(refused, 503, "gate-unavailable");
-      expect(refused.headers.get("retry-after")).toBe("1");
-      const answers = await inTurn(9, () => write(org.owner, place));
-      // A tenth of the bucket, by this isolate alone.
-      expect(statuses(answers)).toEqual([200, 429]);
-      expect(passedOf(answers)).toBe(Math.floor(STANDARD / 10));
-      expectProblem(await write(stranger, place), 404, "not-found");
+      await expectInsured(org, place, stranger);
+    },
+  );
+
+  test("nothing listens there: the same", async () => {
+    await using alone = await world().restart({
+      LIMITS,
+      ...REDIS,
+      UPSTASH_REDIS_REST_URL: `http://${LOOPBACK}:${await freePort()}`,
+    });
+    const there = (person: User): User => ({ ...person, api: alone.api });
+    const org = await organisation(await user());
+    const place = await workspace(org);
+    await expectInsured({ ...org, owner: there(org.owner) }, place, there(await user()));
+  });
+
+  test.each(["UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"])(
+    "without %s nobody is served, and the log says which variable is wrong",
+    async (missing) => {
+      await using lost = await world().restart({ LIMITS, ...REDIS, [missing]: "" });
+      const answer = await fetch(`${lost.api}/v1/me`);
+      expect([answer.status, answer.headers.get("retry-after")]).toEqual([503, "30"]);
+      expect(await answer.text()).not.toContain("REDIS");
+      const said = await poll("the log", async () =>
+        (await lost.logs()).find((line) => line.includes("config")),
+      );
+      expect(said).toContain(
+        "RATE_LIMIT_PROVIDER is redis, but UPSTASH_REDIS_REST_URL or its token is missing",
+      );
     },
   );
 
@@ -207,6 +249,17 @@ describe("a Redis in trouble", () => {
   });
 });
 
+/** Nobody counts: the strict tier is closed, an isolate gives a tenth of the rest by itself, and roles hold. */
+async function expectInsured(org: OwnedOrg, place: OwnedWorkspace, stranger: User): Promise<void> {
+  const refused = await invitation(org, org.owner);
+  expectProblem(refused, 503, "gate-unavailable");
+  expect(refused.headers.get("retry-after")).toBe("1");
+  const answers = await inTurn(9, () => write(org.owner, place));
+  expect(statuses(answers)).toEqual([200, 429]);
+  expect(passedOf(answers)).toBe(Math.floor(STANDARD / 10));
+  expectProblem(await write(stranger, place), 404, "not-found");
+}
+
 function write(caller: User, place: OwnedWorkspace): Promise<Answer<unknown>> {
   const body = { client_id: caller.id, mutations: [] };
   return call(caller, "POST", `/v1/workspaces/${place.id}/sync/push`, body);
@@ -216,9 +269,13 @@ function read(caller: User, place: OwnedWorkspace): Promise<Answer<unknown>> {
   return call(caller, "GET", `/v1/workspaces/${place.id}`);
 }
 
-function invitation(org: { id: string }, caller: User): Promise<Answer<unknown>> {
+function invitation(
+  org: { id: string },
+  caller: User,
+  headers: Record<string, string> = {},
+): Promise<Answer<unknown>> {
   const body = { email: `${unique("guest")}@example.test`, role: "member" };
-  return call(caller, "POST", `/v1/orgs/${org.id}/invitations`, body);
+  return call(caller, "POST", `/v1/orgs/${org.id}/invitations`, body, headers);
 }
 
 function statuses(answers: Answer<unknown>[]): number[] {

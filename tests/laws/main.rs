@@ -16,5 +16,6 @@ mod merge;
 mod offset;
 mod presence;
 mod quota;
+mod redis;
 mod refusal;
 mod restart;

@@ -158,6 +158,10 @@ describe.each(engines)("$name", (engine) => {
     [["SET", "k", "v", "EX", "x"], "ERR value is not an integer or out of range"],
     [["SET", "k", "v", "NX", "XX"], "ERR syntax error"],
     [["INCRBY", "n", "1.5"], "ERR value is not an integer or out of range"],
+    [["EVAL", "return 1"], "ERR wrong number of arguments for 'eval' command"],
+    [["EVAL", "return 1", "x"], "ERR value is not an integer or out of range"],
+    [["EVAL", "return 1", "-1"], "ERR Number of keys can't be negative"],
+    [["EVAL", "return 1", "1"], "ERR Number of keys can't be greater than number of args"],
     [["MSET", "a", "1", "b"], "ERR wrong number of arguments for 'mset' command"],
   ])("%j is refused with 400", async (command, message) => {
     const { status, body } = await send("/", command);
@@ -175,6 +179,71 @@ describe.each(engines)("$name", (engine) => {
     await result("SET", key, "v");
     expect(await result("SADD", key, "m")).toBe(wrong);
     expect(await result("INCR", key)).toBe("ERR value is not an integer or out of range");
+  });
+
+  test("TIME is seconds and microseconds, and KEYS finds by pattern", async () => {
+    const [seconds, micros] = (await result("TIME")) as [string, string];
+    expect(Math.abs(Number(seconds) - Date.now() / 1000)).toBeLessThan(60);
+    expect(micros).toMatch(/^\d{1,6}$/);
+    const key = fresh();
+    await result("SET", key, "v");
+    expect(await result("KEYS", `${key.slice(0, -2)}*`)).toEqual([key]);
+  });
+
+  test.each([
+    ["return 7", 7],
+    ["return -2.9", -2],
+    ["return 4503599627370497", 4_503_599_627_370_497],
+    ["return 'ü'", "ü"],
+    ["return true", 1],
+    ["return false", null],
+    ["return nil", null],
+    ["return {1, 2.5, 'x', {true, false}}", [1, 2, "x", [1, null]]],
+    ["return {1, nil, 3}", [1]],
+    ["return {}", []],
+    ["return {ok = 'FINE'}", "FINE"],
+    ["return redis.status_reply('FINE')", "FINE"],
+    ["return {KEYS[1], KEYS[2], ARGV[1], ARGV[2], #KEYS, #ARGV}", ["k", "l", "a", "3", 2, 2]],
+    ["return redis.call('ECHO', 3)", "3"],
+    ["return string.format('%.0f', tonumber(ARGV[2]) / 2)", "2"],
+    ["return type(redis.call('TIME')[1])", "string"],
+    ["return redis.pcall('GET').err", /^ERR |^Wrong number of args/i],
+    ["return redis.error_reply('ERR because')", "ERR because"],
+    ["return redis.call('NONSENSE')", /^ERR unknown/i],
+    ["return redis.call('ECHO', {})", /^ERR Lua redis lib command arguments must be strings or integers/],
+    ["return redis.call('EVAL', 'return 1', 0)", /^ERR This Redis command is not allowed from script/],
+    ["return 1 +", /^ERR Error compiling script \(new function\): user_script:1: /],
+    ["return nothing.at.all", /^ERR /],
+    ["error('because')", /^ERR user_script:1: because/],
+    ["leak = 1", /^ERR .*Attempt to modify a readonly table/],
+  ])("EVAL %j", async (script, expected) => {
+    const answer = await result("EVAL", script, 2, "k", "l", "a", 3);
+    expect(answer).toEqual(expected instanceof RegExp ? expect.stringMatching(expected) : expected);
+  });
+
+  test("a script reads and writes, and what it did before an error stays", async () => {
+    const [key, set] = [fresh(), fresh()];
+    const write = "return {redis.call('GET', KEYS[1]), redis.call('SET', KEYS[1], ARGV[1], 'PX', '90000')}";
+    expect(await result("EVAL", write, 1, key, "v")).toEqual([null, "OK"]);
+    expect(await result("EVAL", "return redis.call('SET', KEYS[1], 'w').ok", 1, key)).toBe("OK");
+    expect(await result("EVAL", write, 1, key, "x")).toEqual(["w", "OK"]);
+    expect(await result("PTTL", key)).toBeGreaterThan(80_000);
+    await result("SADD", set, "m");
+    const half = "redis.call('SET', KEYS[1], 'half') return redis.call('GET', KEYS[2])";
+    expect(await result("EVAL", half, 2, key, set)).toMatch(/^WRONGTYPE Operation against a key/);
+    expect(await result("GET", key)).toBe("half");
+    const caught = "local reply = redis.pcall('GET', KEYS[1]) return reply.err";
+    expect(await result("EVAL", caught, 1, set)).toMatch(/^WRONGTYPE Operation against a key/);
+  });
+
+  test("scripts that come at once run one after the other", async () => {
+    const key = fresh();
+    const add =
+      "local n = tonumber(redis.call('GET', KEYS[1]) or 0) redis.call('SET', KEYS[1], n + 1) return n";
+    const seen = await Promise.all(Array.from({ length: 50 }, () => result("EVAL", add, 1, key)));
+    expect(seen.map(Number).sort((one, other) => one - other)).toEqual(
+      Array.from({ length: 50 }, (_, index) => index),
+    );
   });
 
   test("path style appends the body and then the query", async () => {

@@ -20,8 +20,16 @@ export const KEYS: CommandTable = [
   ["PEXPIRE", command(2, 2, (keyspace, args) => expire(keyspace, args, 1))],
   ["TTL", command(1, 1, (keyspace, args) => timeToLive(keyspace, at(args, 0), 1000))],
   ["PTTL", command(1, 1, (keyspace, args) => timeToLive(keyspace, at(args, 0), 1))],
+  ["KEYS", command(1, 1, (keyspace, args) => keyspace.keys().filter(glob(at(args, 0))))],
   ["SCAN", command(1, MANY, scan)],
+  ["TIME", command(0, 0, time)],
 ];
+
+/** Seconds, and the microseconds beyond them. */
+function time(keyspace: Keyspace): Reply {
+  const now = keyspace.now();
+  return [Math.floor(now / 1000), (now % 1000) * 1000].map((number) => Buffer.from(String(number)));
+}
 
 function flush(keyspace: Keyspace): Reply {
   keyspace.clear();
