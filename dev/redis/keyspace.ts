@@ -18,6 +18,8 @@ const wrongType = () => new RedisError("WRONGTYPE Operation against a key holdin
 
 export class Keyspace {
   readonly now: () => number;
+  /** Scripts by the SHA-1 of their text. They are no keys: FLUSHALL leaves them. */
+  readonly scripts = new Map<string, string>();
   readonly #entries = new Map<string, Entry>();
 
   constructor(now: () => number) {

@@ -2,6 +2,7 @@
  * What a Redis behind the REST interface answers. The same suite holds the in-process engine and, where this machine has
  * one, a real Redis: the first must not be told from the second.
  */
+import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { realEngine } from "../../dev/redis/engine.ts";
 import { MemoryEngine } from "../../dev/redis/memory.ts";
@@ -212,6 +213,7 @@ describe.each(engines)("$name", (engine) => {
     ["return redis.call('NONSENSE')", /^ERR unknown/i],
     ["return redis.call('ECHO', {})", /^ERR Lua redis lib command arguments must be strings or integers/],
     ["return redis.call('EVAL', 'return 1', 0)", /^ERR This Redis command is not allowed from script/],
+    ["return redis.call('evalsha', 'x', 0)", /^ERR This Redis command is not allowed from script/],
     ["return 1 +", /^ERR Error compiling script \(new function\): user_script:1: /],
     ["return nothing.at.all", /^ERR /],
     ["error('because')", /^ERR user_script:1: because/],
@@ -234,6 +236,27 @@ describe.each(engines)("$name", (engine) => {
     expect(await result("GET", key)).toBe("half");
     const caught = "local reply = redis.pcall('GET', KEYS[1]) return reply.err";
     expect(await result("EVAL", caught, 1, set)).toMatch(/^WRONGTYPE Operation against a key/);
+  });
+
+  test("EVALSHA runs what EVAL ran or SCRIPT LOAD took, by its SHA-1", async () => {
+    const script = `return {'${fresh()}', KEYS[1], ARGV[1]}`;
+    const sha = createHash("sha1").update(script).digest("hex");
+    expect(await result("EVALSHA", sha, 0)).toBe("NOSCRIPT No matching script. Please use EVAL.");
+    expect(await result("SCRIPT", "EXISTS", sha)).toEqual([0]);
+    expect(await result("SCRIPT", "LOAD", script)).toBe(sha);
+    expect(await result("SCRIPT", "EXISTS", sha, "0".repeat(40))).toEqual([1, 0]);
+    expect(await result("EVALSHA", sha.toUpperCase(), 1, "k", "a")).toEqual([expect.any(String), "k", "a"]);
+    const other = `return '${fresh()}'`;
+    await result("EVAL", other, 0);
+    expect(await result("EVALSHA", createHash("sha1").update(other).digest("hex"), 0)).toBe(
+      other.slice(8, -1),
+    );
+  });
+
+  test("SCRIPT LOAD refuses what does not compile, and SCRIPT knows its subcommands", async () => {
+    const refused = await result("SCRIPT", "LOAD", "return 1 +");
+    expect(refused).toMatch(/^ERR Error compiling script \(new function\): user_script:1: /);
+    expect(await result("SCRIPT", "NONSENSE")).toMatch(/^ERR unknown subcommand 'NONSENSE'/i);
   });
 
   test("scripts that come at once run one after the other", async () => {

@@ -1,15 +1,19 @@
 /**
- * EVAL: a script of Lua that nobody's command comes between, as nothing awaits in it. The numbers are of Lua 5.4, Redis'
- * are of 5.1; text is UTF-8 without NUL. Out of scope: EVALSHA and functions.
+ * EVAL and EVALSHA: a script of Lua that nobody's command comes between, as nothing awaits in it. The numbers are of Lua
+ * 5.4, Redis' are of 5.1; text is UTF-8 without NUL. Out of scope: functions, and the libraries cjson, cmsgpack and bit.
  */
+import { createHash } from "node:crypto";
 import { LuaFactory } from "wasmoon";
-import { type CommandTable, command, integer, MANY, OK } from "../command.ts";
+import { at, type CommandTable, command, integer, MANY, OK } from "../command.ts";
 import type { Keyspace } from "../keyspace.ts";
 import { RedisError, type Reply } from "../reply.ts";
 
 type Run = (keyspace: Keyspace, command: Buffer[]) => Reply;
 type Ask = (...command: unknown[]) => unknown;
 type Evaluate = (script: string, keys: string[], args: string[], ask: Ask) => unknown;
+
+/** What a script may not ask for: Redis runs no script inside a script. */
+const NOT_IN_SCRIPTS = new Set(["EVAL", "EVALSHA", "SCRIPT"]);
 
 /** Errors cross between Lua and here as `{ err }`. A script sees no files, and leaves no global to the next one. */
 const EVALUATE = `
@@ -18,6 +22,16 @@ const EVALUATE = `
     select = select, type = type, tonumber = tonumber, tostring = tostring, assert = assert, error = error, pcall = pcall,
   }
   local function readonly() error('Attempt to modify a readonly table', 2) end
+
+  local function compiled(script, globals)
+    local chunk, fault = load(script, '@user_script', 't', globals)
+    return chunk, { err = 'ERR Error compiling script (new function): ' .. tostring(fault) }
+  end
+
+  function faultOf(script)
+    local chunk, fault = compiled(script, {})
+    return chunk == nil and fault
+  end
 
   function evaluate(script, keys, args, ask)
     local function call(...)
@@ -33,8 +47,8 @@ const EVALUATE = `
     }
     local names = setmetatable({ KEYS = keys, ARGV = args, redis = redis }, { __index = libraries })
     local globals = setmetatable({}, { __index = names, __newindex = readonly })
-    local chunk, fault = load(script, '@user_script', 't', globals)
-    if not chunk then return { err = 'ERR Error compiling script (new function): ' .. fault } end
+    local chunk, fault = compiled(script, globals)
+    if not chunk then return fault end
     local done, reply = pcall(chunk)
     if done or type(reply) == 'table' then return reply end
     return { err = 'ERR ' .. tostring(reply) }
@@ -44,30 +58,70 @@ const EVALUATE = `
 const lua = await new LuaFactory().createEngine({ enableProxy: false, injectObjects: false });
 lua.doStringSync(EVALUATE);
 const evaluate: Evaluate = lua.global.get("evaluate");
+const faultOf: (script: string) => unknown = lua.global.get("faultOf");
 
 /** `run` is what a script's own commands go through. */
 export function scripts(run: Run): CommandTable {
-  return [["EVAL", command(2, MANY, (keyspace, args) => evaluated(keyspace, args, run))]];
+  return [
+    ["EVAL", command(2, MANY, (keyspace, [script, ...rest]) => evaluated(keyspace, text(script), rest, run))],
+    [
+      "EVALSHA",
+      command(2, MANY, (keyspace, [sha, ...rest]) => evaluated(keyspace, known(keyspace, sha), rest, run)),
+    ],
+    ["SCRIPT", command(1, MANY, subcommand)],
+  ];
 }
 
 function evaluated(
   keyspace: Keyspace,
-  [script = Buffer.of(), count = Buffer.of(), ...rest]: Buffer[],
+  script: string,
+  [count = Buffer.of(), ...rest]: Buffer[],
   run: Run,
-) {
+): Reply {
   const keys = integer(count);
   if (keys < 0) throw new RedisError("ERR Number of keys can't be negative");
   if (keys > rest.length) throw new RedisError("ERR Number of keys can't be greater than number of args");
+  if (!keyspace.scripts.has(digest(script))) load(keyspace, script);
   const texts = rest.map(String);
   const ask: Ask = (...command) => asked(() => run(keyspace, command.map(argument)));
-  return replyOf(evaluate(script.toString(), texts.slice(0, keys), texts.slice(keys), ask));
+  return replyOf(evaluate(script, texts.slice(0, keys), texts.slice(keys), ask));
 }
+
+/** What EVALSHA may name is what compiled once: by EVAL, or by SCRIPT LOAD. */
+function subcommand(keyspace: Keyspace, [name, ...args]: Buffer[]): Reply {
+  switch (text(name).toUpperCase()) {
+    case "LOAD":
+      return Buffer.from(load(keyspace, text(at(args, 0))));
+    case "EXISTS":
+      return args.map((sha) => Number(keyspace.scripts.has(text(sha).toLowerCase())));
+    case "FLUSH":
+      keyspace.scripts.clear();
+      return OK;
+    default:
+      throw new RedisError(`ERR unknown subcommand '${text(name)}'. Try SCRIPT HELP.`);
+  }
+}
+
+function load(keyspace: Keyspace, script: string): string {
+  replyOf(faultOf(script));
+  keyspace.scripts.set(digest(script), script);
+  return digest(script);
+}
+
+function known(keyspace: Keyspace, sha: Buffer | undefined): string {
+  const script = keyspace.scripts.get(text(sha).toLowerCase());
+  if (script === undefined) throw new RedisError("NOSCRIPT No matching script. Please use EVAL.");
+  return script;
+}
+
+const digest = (script: string) => createHash("sha1").update(script).digest("hex");
+const text = (bytes: Buffer = Buffer.of()) => bytes.toString();
 
 function argument(value: unknown, index: number): Buffer {
   if (typeof value !== "string" && typeof value !== "number") {
     throw new RedisError("ERR Lua redis lib command arguments must be strings or integers");
   }
-  if (index === 0 && String(value).toUpperCase() === "EVAL") {
+  if (index === 0 && NOT_IN_SCRIPTS.has(String(value).toUpperCase())) {
     throw new RedisError("ERR This Redis command is not allowed from script");
   }
   return Buffer.from(String(value));
