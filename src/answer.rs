@@ -48,6 +48,12 @@ impl Answer {
         Self { status: response.status(), raw: Some(response), ..Self::no_content() }
     }
 
+    /// A body that an object writes as it goes, passed on with our own headers.
+    #[must_use]
+    pub fn stream(media_type: &str, response: web_sys::Response) -> Self {
+        Self { raw: Some(response), ..Self::bytes(200, media_type, Vec::new()) }
+    }
+
     /// 204.
     #[must_use]
     pub fn no_content() -> Self {

@@ -102,6 +102,8 @@ pub struct Config {
     pub jwks_retry_ms: u64,
     /// `SYNC_CLIENT_RETENTION_MS`, `SYNC_SESSION_MS`, `SYNC_DIVERGENCE_RETENTION_MS`: 90 days, a day, 90 days.
     pub sync: Retention,
+    /// `FEED_LONG_POLL_MS`: how long a long-poll of a scope's log waits. Default 20,000.
+    pub long_poll_ms: u64,
     /// `LOG_FORMAT`: `console` for reading, anything else for one JSON line per request.
     pub log_console: bool,
 }
@@ -135,6 +137,7 @@ impl Config {
                 session_ms: number(env, "SYNC_SESSION_MS", 86_400_000)?,
                 divergence_ms: number(env, "SYNC_DIVERGENCE_RETENTION_MS", NINETY_DAYS_MS)?,
             },
+            long_poll_ms: drey_durable_objects::scope_feed::settings(env)?.long_poll_ms,
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
         })
     }

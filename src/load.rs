@@ -17,6 +17,9 @@ use crate::routes::{BODY_BYTES, Body, Limit, Policy, Route, Who};
 /// Seconds: what is under way now is done by then, or its deadlines soon are.
 const RETRY_AFTER_S: u32 = 1;
 
+/// How many requests may wait for each that may be under way.
+const WAITING_FOR_EACH: u64 = 10;
+
 /// The requests of an isolate.
 #[derive(Debug)]
 pub struct Load {
@@ -24,6 +27,7 @@ pub struct Load {
     most_bytes: u64,
     in_flight: Cell<u64>,
     bytes: Cell<u64>,
+    waiting: Cell<u64>,
 }
 
 /// One request under way. It is counted until this is dropped, also when its client has gone away.
@@ -34,7 +38,7 @@ impl Load {
     /// Nothing under way yet.
     #[must_use]
     pub const fn new(most: u64, most_bytes: u64) -> Self {
-        Self { most, most_bytes, in_flight: Cell::new(0), bytes: Cell::new(0) }
+        Self { most, most_bytes, in_flight: Cell::new(0), bytes: Cell::new(0), waiting: Cell::new(0) }
     }
 
     /// How many requests are under way.
@@ -84,6 +88,31 @@ impl Carried {
 impl Drop for Carried {
     fn drop(&mut self) {
         self.0.load.bytes.set(self.0.load.bytes.get().saturating_sub(self.1));
+    }
+}
+
+/// A request that waits for others and does nothing meanwhile: it is not counted until this is dropped.
+#[derive(Debug)]
+pub struct Waiting(Rc<App>);
+
+impl Waiting {
+    /// Takes a request out of the count, unless ten times as many wait as may be under way: each still holds its memory.
+    pub fn new(app: &Rc<App>) -> Outcome<Self> {
+        let load = &app.load;
+        if load.waiting.get() >= load.most.saturating_mul(WAITING_FOR_EACH) {
+            return Err(overloaded());
+        }
+        load.waiting.set(load.waiting.get() + 1);
+        load.in_flight.set(load.in_flight.get().saturating_sub(1));
+        Ok(Self(Rc::clone(app)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let load = &self.0.load;
+        load.waiting.set(load.waiting.get().saturating_sub(1));
+        load.in_flight.set(load.in_flight.get() + 1);
     }
 }
 

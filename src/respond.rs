@@ -78,10 +78,15 @@ pub fn finish(
         }
     };
     log(app, head, context, facts, &answer, code, cause.as_deref());
-    if let Some(raw) = answer.raw.take() {
-        return Ok(raw);
+    match answer.raw.take() {
+        // An upgrade is the runtime's as it is.
+        Some(raw) if raw.status() == 101 => return Ok(raw),
+        Some(raw) => {
+            decorate(&mut answer, app, head, context, facts);
+            return boundary::pass_on(&answer.headers, &raw);
+        }
+        None => decorate(&mut answer, app, head, context, facts),
     }
-    decorate(&mut answer, app, head, context, facts);
     let body = (head.method != "HEAD" && !answer.body.is_empty()).then_some(answer.body.as_slice());
     boundary::write(answer.status, &answer.headers, body)
 }
@@ -111,7 +116,7 @@ pub fn preflight(app: &App, head: &Head) -> Outcome<Served> {
 const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
      x-api-key, x-correlation-id, x-drey-revision, x-org-id, x-workspace-id";
 const CORS_RESPONSE_HEADERS: &str = "cache-status, etag, idempotent-replayed, link, location, ratelimit, \
-     ratelimit-policy, retry-after, server-timing, stream-next-offset, stream-up-to-date, traceparent, \
+     ratelimit-policy, retry-after, server-timing, stream-cursor, stream-next-offset, stream-up-to-date, traceparent, \
      www-authenticate, x-cache, x-correlation-id, x-drey-revision, x-rate-limit-limit, x-rate-limit-remaining, \
      x-rate-limit-reset, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, x-request-id";
 
@@ -128,7 +133,7 @@ fn conditional(head: &Head, served: Served) -> Answer {
     if let Some(vary) = profile.vary() {
         answer.set("vary", vary);
     }
-    if profile == CacheProfile::NoStore || answer.status != 200 {
+    if profile == CacheProfile::NoStore || answer.status != 200 || answer.header("cache-control") == Some("no-store") {
         return answer;
     }
     if answer.header("etag").is_none() {

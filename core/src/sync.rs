@@ -5,6 +5,8 @@
 
 mod clock;
 mod decide;
+mod feed;
+mod live;
 mod merge;
 mod mutation;
 mod offset;
@@ -14,6 +16,8 @@ mod value;
 
 pub use clock::{Causality, Clock, MAX_CLOCK};
 pub use decide::{Decision, Standing, Verdict, decide};
+pub use feed::{Feed, FeedEffect, FeedLimits, Frame, LogRead, Reader, WaiterId, Waits, Wish};
+pub use live::{control_event, data_event, stream_cursor};
 pub use merge::{Conflict, equal, merge};
 pub use mutation::{EntityText, Mutation, Operation, Rejection, ScopeText, check};
 pub use offset::{Offset, OffsetError, ReadFrom};

@@ -8,5 +8,6 @@
 
 pub mod environment;
 pub mod rpc;
+pub mod scope_feed;
 pub mod workspace_gate;
 pub mod workspace_presence;

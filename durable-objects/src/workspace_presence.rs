@@ -7,7 +7,7 @@
 //! it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
 
 mod beats;
-mod check;
+pub(crate) mod check;
 mod client;
 mod room;
 mod settings;

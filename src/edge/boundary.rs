@@ -15,6 +15,9 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, bytes: Option<&[u8]>) -> Result<web_sys::Response, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    fn pass(headers: &str, from: &web_sys::Response) -> Result<web_sys::Response, JsValue>;
 }
 
 macro_rules! inbound_headers {
@@ -116,6 +119,15 @@ pub async fn read_body(request: &web_sys::Request, limit: u32) -> Result<Vec<u8>
 
 /// Builds the runtime's response. A header that the runtime refuses makes it an error, never a panic.
 pub fn write(status: u16, headers: &[(String, String)], body: Option<&[u8]>) -> Result<web_sys::Response, JsValue> {
+    respond(status, &lines(headers), body)
+}
+
+/// The same with the body of another response, which is not read here.
+pub fn pass_on(headers: &[(String, String)], from: &web_sys::Response) -> Result<web_sys::Response, JsValue> {
+    pass(&lines(headers), from)
+}
+
+fn lines(headers: &[(String, String)]) -> String {
     let mut text = String::with_capacity(64 * headers.len());
     for (name, value) in headers {
         if !text.is_empty() {
@@ -125,7 +137,7 @@ pub fn write(status: u16, headers: &[(String, String)], body: Option<&[u8]>) -> 
         text.push('\n');
         text.push_str(&single_line(value));
     }
-    respond(status, &text, body)
+    text
 }
 
 /// Header values are made by us, but some carry a caller's words: a line feed would start another header.

@@ -113,6 +113,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     }
     if route.path.ends_with("{scope_id}") {
         parameters.push(schema::offset_parameter());
+        parameters.extend(schema::live_parameters());
     }
     if route.gives.schema == "[]Peer" || route.gives.schema.starts_with("Presence") {
         parameters.push(schema::client_parameter());

@@ -71,6 +71,23 @@ pub fn offset_parameter() -> Value {
     })
 }
 
+/// `live` and `cursor` of a stream.
+#[must_use]
+pub fn live_parameters() -> [Value; 2] {
+    [
+        json!({
+            "name": "live", "in": "query",
+            "description": "Wait for more at the tail: `long-poll` answers 200, or 204 when nothing came in time; `sse` answers `data` and `control` events. Needs `offset`.",
+            "schema": { "type": "string", "enum": ["long-poll", "sse"] }
+        }),
+        json!({
+            "name": "cursor", "in": "query",
+            "description": "`Stream-Cursor` of the live answer before.",
+            "schema": { "type": "string", "pattern": "^[0-9]{1,20}$" }
+        }),
+    ]
+}
+
 /// `Idempotency-Key`.
 #[must_use]
 pub fn idempotency_parameter() -> Value {

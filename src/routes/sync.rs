@@ -1,6 +1,7 @@
 //! Documents: pushing mutations, reading the log of a scope (Durable Streams, catch-up), divergences, sessions.
 
 pub(super) mod divergences;
+mod live;
 pub(super) mod push;
 pub(super) mod sessions;
 
@@ -20,31 +21,48 @@ const CHUNK_BYTES: u32 = 1024 * 1024;
 pub(super) async fn read(call: &Call<'_>) -> Outcome<Answer> {
     let access = call.workspace()?;
     let scope = scope(call)?;
-    let from = ReadFrom::parse(call.request.query.get("offset").unwrap_or("-1"))
+    let offset = call.request.query.get("offset");
+    let from = ReadFrom::parse(offset.unwrap_or("-1"))
         .map_err(|error| Problem::new(Code::InvalidOffset, format!("The offset {error}.")))?;
+    if let Some(mode) = live::mode(call)? {
+        offset.ok_or_else(|| Problem::parameter("offset", "A live read says from where."))?;
+        return live::read(call, &access, &scope, from, mode).await;
+    }
+    let chunk = read_chunk(call, &scope, from).await?;
+    match from {
+        ReadFrom::Now => tail(&chunk),
+        // The beginning names no generation: after a restore the same question has another answer.
+        ReadFrom::Start => Ok(catch_up(chunk)?.with("cache-control", "private, no-cache")),
+        ReadFrom::At(_) => {
+            let (closed, revision) = (chunk.closed, chunk.revision);
+            let answer = catch_up(chunk)?;
+            Ok(if closed { written::read(answer, revision) } else { answer })
+        }
+    }
+}
+
+/// The part of the log from there, as the caller may see it; a place that the log does not hold is gone.
+async fn read_chunk(call: &Call<'_>, scope: &ScopeRef, from: ReadFrom) -> Outcome<Chunk> {
+    let workspace = call.workspace()?.workspace;
     let after = match from {
         ReadFrom::At(offset) => offset.epoch(),
         ReadFrom::Start | ReadFrom::Now => 0,
     };
-    let scope_type = scope.scope_type().as_str();
     // From `now` nothing but the tail is wanted: a chunk of no bytes.
     let bytes = if from == ReadFrom::Now { 0 } else { CHUNK_BYTES };
-    let chunk = sync_read::read(&call.session()?, access.workspace, scope_type, scope.id(), after, bytes).await?;
+    let scope_type = scope.scope_type().as_str();
+    let chunk = sync_read::read(&call.session()?, workspace, scope_type, scope.id(), after, bytes).await?;
     let chunk = chunk.ok_or_else(Problem::not_found)?;
-    match from {
-        ReadFrom::Now => tail(&chunk),
-        // The beginning names no generation: after a restore the same question has another answer.
-        ReadFrom::Start => {
-            let exists = chunk.floor == 0;
-            Ok(catch_up(chunk, exists)?.with("cache-control", "private, no-cache"))
-        }
-        ReadFrom::At(offset) => {
-            let exists = offset.generation() == chunk.generation && (chunk.floor..=chunk.epoch).contains(&after);
-            let (closed, revision) = (chunk.closed, chunk.revision);
-            let answer = catch_up(chunk, exists)?;
-            Ok(if closed { written::read(answer, revision) } else { answer })
-        }
-    }
+    let exists = match from {
+        ReadFrom::Now => true,
+        ReadFrom::Start => chunk.floor == 0,
+        ReadFrom::At(offset) => offset.generation() == chunk.generation && (chunk.floor..=chunk.epoch).contains(&after),
+    };
+    if exists { Ok(chunk) } else { Err(gone()) }
+}
+
+fn gone() -> Problem {
+    Problem::new(Code::OffsetGone, "The log does not hold this offset. Start again with offset=-1.")
 }
 
 fn scope(call: &Call<'_>) -> Outcome<ScopeRef> {
@@ -62,11 +80,7 @@ fn tail(chunk: &Chunk) -> Outcome<Answer> {
 }
 
 /// Messages from an offset. A full chunk never changes again; the last one is asked for again each time.
-fn catch_up(chunk: Chunk, exists: bool) -> Outcome<Answer> {
-    if !exists {
-        let detail = "The log does not hold this offset. Start again with offset=-1.";
-        return Err(Problem::new(Code::OffsetGone, detail));
-    }
+fn catch_up(chunk: Chunk) -> Outcome<Answer> {
     // The same messages with more to come are another answer: its reader must not take them for the tail.
     let closed = if chunk.closed { ":closed" } else { "" };
     let tag = format!("\"{}:{}:{}{closed}\"", chunk.generation, chunk.start, chunk.end);

@@ -116,6 +116,7 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::settings::PUT,
     &crate::settings::HISTORY,
     &crate::sync_push::PUSH,
+    &crate::sync_read::NEWEST,
     &crate::sync_read::READ,
     &crate::sync_session::OPEN,
     &crate::sync_session::SCOPES,

@@ -66,6 +66,43 @@ pub(crate) const READ: Statement = Statement {
     hot: true,
 };
 
+/// Where a scope stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newest {
+    /// The scope's generation.
+    pub generation: i64,
+    /// Its newest epoch.
+    pub epoch: i64,
+    /// Changes up to here have been truncated.
+    pub floor: i64,
+    /// Grows whenever somebody loses access to the workspace, by himself or with the organisation.
+    pub authz_epoch: i64,
+}
+
+pub(crate) const NEWEST: Statement = Statement {
+    name: "sync.newest",
+    sql: "select coalesce(s.generation, 1), coalesce(s.epoch, 0), coalesce(s.floor, 0), w.authz_epoch + o.authz_epoch \
+          from workspace w join org o on o.org_id = w.org_id \
+          left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
+          where w.workspace_id = $1::uuid and workspace_role($1::uuid) is not null",
+    hot: true,
+};
+
+/// Where a scope stands; a scope without a row is generation 1 at epoch 0. `None` if the caller has no role.
+pub async fn newest(
+    s: &Session<'_>,
+    workspace: WorkspaceId,
+    scope_type: &str,
+    scope_id: &str,
+) -> Result<Option<Newest>> {
+    let call = NEWEST.with([uuid(workspace.uuid()), text(scope_type), text(scope_id)]);
+    let decode = |answer: Answer<'_>| {
+        let Some(row) = answer.rows(0)?.next() else { return Ok(None) };
+        Ok(Some(Newest { generation: row.i64(0)?, epoch: row.i64(1)?, floor: row.i64(2)?, authz_epoch: row.i64(3)? }))
+    };
+    s.neon.run(s, &[call], Effect::Read, Consistency::Primary, decode).await
+}
+
 /// The changes after this epoch (0: from the beginning), at most about `max_bytes` of them but always one if there is one.
 /// `None` if the caller may not know of such a scope; a scope that was never written is generation 1 at epoch 0.
 pub async fn read(

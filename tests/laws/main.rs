@@ -8,6 +8,7 @@ mod api_key;
 mod clock;
 mod cursor;
 mod etag;
+mod feed;
 mod id;
 mod idempotency;
 mod lease;

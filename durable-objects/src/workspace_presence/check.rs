@@ -19,13 +19,18 @@ const AT_A_TIME: usize = 32;
 
 /// Those who have no role any more, by the gate's word. A gate that does not answer takes nobody's seat.
 pub(super) async fn without_role(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<UserId> {
-    let mut gone = Vec::new();
+    let asked = roles(env, users).await.into_iter();
+    asked.filter(|(_, has_role)| *has_role == Some(false)).map(|(user, _)| user).collect()
+}
+
+/// Whether each has a role; `None` where the gate does not say.
+pub(crate) async fn roles(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<bool>)> {
+    let mut asked = Vec::with_capacity(users.len());
     for some in users.chunks(AT_A_TIME) {
         let answers = join_all(some.iter().map(|(workspace, user)| has_role(env, *workspace, *user))).await;
-        let asked = some.iter().zip(answers).filter(|(_, has_role)| *has_role == Some(false));
-        gone.extend(asked.map(|((_, user), _)| *user));
+        asked.extend(some.iter().map(|(_, user)| *user).zip(answers));
     }
-    gone
+    asked
 }
 
 /// Whether a user has a role in a workspace; `None` if the gate does not say. A question that costs nothing is never

@@ -17,6 +17,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::json;
 use crate::problem::{Outcome, Problem};
+use crate::routes::sync::live;
 
 /// Push mutations of documents.
 ///
@@ -32,7 +33,9 @@ pub(in crate::routes) async fn push(call: &Call<'_>) -> Outcome<Answer> {
     let complete = |mutation| with_clock(mutation, &client);
     let mutations: Vec<Mutation<'_>> = mutations.into_iter().map(complete).collect();
     let pushing = Pushing { call, push: &push, client: &client, mutations: &mutations, rejections: &rejections };
-    Ok(answer(&mutations, &pushing.rounds().await?))
+    let told = pushing.rounds().await?;
+    live::tell(call, &told.result.scopes)?;
+    Ok(answer(&mutations, &told))
 }
 
 fn answer(mutations: &[Mutation<'_>], told: &Told) -> Answer {
