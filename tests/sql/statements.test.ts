@@ -30,6 +30,7 @@ function parameters(name: string): string[] {
     "workspace_member.list": [workspace, ...page],
     "project.list": [workspace, ...page],
     "project.get": [workspace, project],
+    "sync.newest": [workspace, "project", typeId("prj", project)],
     "sync.read": [workspace, "project", typeId("prj", project), "0", "1048576"],
   };
   const found = known[name];
