@@ -346,7 +346,8 @@ impl WorkspaceGate {
         // Callers without a known credential are always counted here: a Redis that is down must not open the zones.
         if provider == Provider::Redis && !matches!(subject, Subject::Anonymous(_)) {
             let buckets = payer.buckets(&settings.limits, admit.tier, plan).into_iter();
-            let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec }).collect();
+            let is_shadow = |spec| settings.is_shadow(&Bucket::fresh(spec).policy());
+            let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec, is_shadow: is_shadow(spec) }).collect();
             return self.leave(Due::new(admit.cost, wish, buckets), known, admit, today);
         }
         let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };

@@ -6,7 +6,7 @@
 
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::Charge;
-use drey_core::limit::redis::{Due, command, read};
+use drey_core::limit::redis::{Charged, Due, command, read};
 use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject};
 use worker::Env;
 
@@ -34,11 +34,12 @@ pub(super) async fn ask(
     let Admission::Granted(mut grant) = answer else { return Ok(answer) };
     let Some(due) = grant.due.take() else { return Ok(Admission::Granted(grant)) };
     match in_redis(app, subject, &due).await {
-        Ok((Charge::Allowed { view }, extra)) => {
+        Ok(Charged { charge: Charge::Allowed { view }, extra, shadow }) => {
             let tokens = due.cost.saturating_add(extra);
+            grant.shadow.extend(shadow);
             Ok(Admission::Granted(Grant { tokens, view, ..grant }))
         }
-        Ok((Charge::Denied { retry_after_ms, policies, view }, _)) => {
+        Ok(Charged { charge: Charge::Denied { retry_after_ms, policies, view }, .. }) => {
             Ok(Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None }))
         }
         Err(cause) => Err(Down::Limiter { grant: Box::new(grant), due, cause }),
@@ -46,7 +47,7 @@ pub(super) async fn ask(
 }
 
 /// One `EVAL`. An answer that no bucket can have given is none.
-async fn in_redis(app: &App, subject: &Subject, due: &Due) -> Result<(Charge, u32), String> {
+async fn in_redis(app: &App, subject: &Subject, due: &Due) -> Result<Charged, String> {
     let redis = app.redis.as_ref().ok_or("the gate counts in Redis, and this Worker has none")?;
     let command = command(app.config.environment.as_str(), &subject.name(), due);
     let reply: Vec<u64> = redis.charge(&command).await.map_err(|error| error.to_string())?;

@@ -41,7 +41,10 @@ describe.each([
 ])("%s", (_provider, vars) => {
   let cell: OwnCell;
   beforeAll(async () => {
-    cell = await world().restart({ LIMITS, SELF_HOSTED: "true", ...vars }, { isolates: 3 });
+    cell = await world().restart(
+      { LIMITS, SELF_HOSTED: "true", LOG_FORMAT: "json", ...vars },
+      { isolates: 3 },
+    );
   });
   afterAll(() => cell.stop());
 
@@ -109,6 +112,22 @@ describe.each([
     });
     expect(Date.now()).toBeGreaterThanOrEqual(since + 2_000);
     expect(calls).toBeGreaterThan(3);
+  });
+
+  test("a policy in shadow refuses nothing, and the log says what it would have refused", async () => {
+    const place = await home(cell.api);
+    const operator = { ...place.owner, token: world().operatorToken };
+    const settings = `/v1/operator/orgs/${place.org_id}/settings`;
+    expectStatus(await call(operator, "PUT", settings, { shadow: ["standard"] }), 200);
+    await poll("a call that the policy would have refused", async () => {
+      const answer = expectStatus(await write(place.owner, place), 200);
+      const id = answer.headers.get("x-request-id") ?? expect.unreachable();
+      return (await cell.logs()).some((line) => line.includes(id) && /"shadow":"standard"/.test(line));
+    });
+    const answers = await inTurn(STANDARD, () => write(place.owner, place));
+    expect(statuses(answers)).toEqual([200]);
+    // What is shown is a limit that refuses.
+    expect(limitOf(answers.at(-1) ?? expect.unreachable())).toBe(String(5 * STANDARD));
   });
 
   test("all buckets are charged as one: an address is refused by its name, and takes nothing from its callers", async () => {

@@ -162,10 +162,13 @@ pub fn charge(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> 
             bucket.gcra.take(&bucket.spec, now_ms, cost);
         }
     }
-    // A limit that refuses nothing is none to tell of, unless there is no other.
+    Some(Charge::Allowed { view: nearest(buckets, now_ms)? })
+}
+
+/// The bucket that will refuse first. One that refuses nothing is none to tell of, unless there is no other.
+pub(super) fn nearest(buckets: &[Bucket], now_ms: u64) -> Option<LimitView> {
     let views = buckets.iter().map(|bucket| (bucket.is_shadow, bucket.view(now_ms)));
-    let (_, view) = views.min_by_key(|(is_shadow, view)| (*is_shadow, view.remaining))?;
-    Some(Charge::Allowed { view })
+    views.min_by_key(|(is_shadow, view)| (*is_shadow, view.remaining)).map(|(_, view)| view)
 }
 
 /// The policies in shadow that would refuse this charge. Ask before [`charge`], which changes what they hold.

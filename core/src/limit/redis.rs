@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bucket::deny;
+use super::bucket::{deny, nearest};
 use super::{Bucket, BucketSpec, Charge, Mark, Stored, Wish};
 
 /// The script as Redis runs it.
@@ -37,6 +37,20 @@ pub struct NamedBucket {
     pub name: String,
     /// What it holds and how fast it fills.
     pub spec: BucketSpec,
+    /// Whether its policy only counts what it would refuse.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_shadow: bool,
+}
+
+/// What came of a charge in Redis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// As a gate would say it.
+    pub charge: Charge,
+    /// Tokens beyond the cost.
+    pub extra: u32,
+    /// The policies in shadow that would have refused.
+    pub shadow: Vec<String>,
 }
 
 impl Due {
@@ -66,46 +80,65 @@ pub fn command(environment: &str, gate: &str, due: &Due) -> Vec<String> {
     let mut command = vec!["EVAL".to_owned(), SCRIPT.to_owned(), due.buckets.len().to_string()];
     command.extend(due.buckets.iter().map(|bucket| bucket_key(environment, gate, &bucket.name)));
     command.extend([due.cost, due.wanted, due.held].map(|number| number.to_string()));
-    let numbers = |spec: &BucketSpec| [spec.interval_us(), spec.tolerance_us(), spec.burst, spec.block_ms];
-    command.extend(due.buckets.iter().flat_map(|bucket| numbers(&bucket.spec)).map(|number| number.to_string()));
+    let numbers = |NamedBucket { spec, is_shadow, .. }: &NamedBucket| {
+        [spec.interval_us(), spec.tolerance_us(), spec.burst, spec.block_ms, u64::from(*is_shadow)]
+    };
+    command.extend(due.buckets.iter().flat_map(numbers).map(|number| number.to_string()));
     command
 }
 
-/// What came of it, and the tokens beyond the cost. `None` for an answer that is impossible.
+/// What a bucket of the reply says: microseconds until it is full, milliseconds until its block ends, whether it is in
+/// shadow and would have refused.
+type State = [u64; 3];
+
+/// What came of it. `None` for an answer that is impossible.
 #[must_use]
-pub fn read(due: &Due, reply: &[u64]) -> Option<(Charge, u32)> {
+pub fn read(due: &Due, reply: &[u64]) -> Option<Charged> {
     let (&[paid, extra], states) = reply.split_first_chunk::<2>()?;
-    if states.len() != due.buckets.len() * 2 {
+    let (states, []) = states.as_chunks::<3>() else { return None };
+    if states.len() != due.buckets.len() {
         return None;
     }
-    let states = states.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
     let told = due.buckets.iter().zip(states);
-    let mut buckets = told.map(|(bucket, state)| possible(&bucket.spec, state)).collect::<Option<Vec<_>>>()?;
-    match paid {
-        1 => Some((paid_for(due, &buckets, extra)?, u32::try_from(extra).ok()?)),
-        0 if extra == 0 => deny(&mut buckets, 0, due.cost).map(|charge| (charge, 0)),
+    let shadow = told.clone().map(|(bucket, state)| would_refuse(bucket, state)).collect::<Option<Vec<_>>>()?;
+    let mut buckets = told.map(|(bucket, state)| possible(bucket, state)).collect::<Option<Vec<_>>>()?;
+    let charge = match paid {
+        1 => paid_for(due, &buckets, extra)?,
+        0 if extra == 0 => deny(&mut buckets, 0, due.cost)?,
+        _ => return None,
+    };
+    let names = buckets.iter().zip(shadow).filter(|(_, refuses)| *refuses).map(|(bucket, _)| bucket.policy());
+    Some(Charged { charge, extra: u32::try_from(extra).ok()?, shadow: names.collect() })
+}
+
+/// Only a bucket in shadow only would have refused.
+const fn would_refuse(bucket: &NamedBucket, [.., refuses]: &State) -> Option<bool> {
+    match *refuses {
+        0 => Some(false),
+        1 if bucket.is_shadow => Some(true),
         _ => None,
     }
 }
 
 /// The bucket as it stands at the time 0.
-fn possible(spec: &BucketSpec, (missing_us, block_ms): (u64, u64)) -> Option<Bucket> {
+fn possible(NamedBucket { spec, is_shadow, .. }: &NamedBucket, &[missing_us, block_ms, _]: &State) -> Option<Bucket> {
     let missing = missing_us <= spec.tolerance_us().max(DAY_MS * 1000);
     let blocked = block_ms <= spec.block_ms.max(DAY_MS);
-    (missing && blocked).then(|| Bucket::restart(*spec, Stored { mark: Mark(missing_us), block_until_ms: block_ms }))
+    let stored = Stored { mark: Mark(missing_us), block_until_ms: block_ms };
+    (missing && blocked).then(|| Bucket::restart(*spec, stored).in_shadow(*is_shadow))
 }
 
-/// Nothing is paid from a bucket that is blocked or holds too little, and no isolate is given more than its share.
+/// Nothing is paid from a bucket that is blocked or holds too little, and no isolate is given more than its share. Only
+/// buckets in shadow let such a request pass.
 fn paid_for(due: &Due, buckets: &[Bucket], extra: u64) -> Option<Charge> {
-    let overdrawn = buckets.iter().any(|bucket| {
+    let overdrawn = due.buckets.iter().zip(buckets).filter(|(named, _)| !named.is_shadow).any(|(_, bucket)| {
         let Stored { mark: Mark(missing_us), block_until_ms } = bucket.stored();
         block_until_ms > 0 || missing_us > bucket.spec().tolerance_us()
     });
     if overdrawn || extra > share(&due.buckets, due.held).min(u64::from(due.wanted)) {
         return None;
     }
-    let view = buckets.iter().map(|bucket| bucket.view(0)).min_by_key(|view| view.remaining)?;
-    Some(Charge::Allowed { view })
+    Some(Charge::Allowed { view: nearest(buckets, 0)? })
 }
 
 #[cfg(test)]
@@ -116,7 +149,7 @@ mod tests {
 
     fn due() -> Due {
         let spec = |kind| Limits::default().bucket(Tier::Standard, kind, Plan::Free);
-        let named = |name: &str, kind| NamedBucket { name: name.to_owned(), spec: spec(kind) };
+        let named = |name: &str, kind| NamedBucket { name: name.to_owned(), spec: spec(kind), is_shadow: false };
         let buckets = vec![
             named("principal/standard/user_1", BucketKind::Principal),
             named("workspace/standard/", BucketKind::Workspace),
@@ -131,7 +164,7 @@ mod tests {
         assert_eq!(command.first().map(String::as_str), Some("EVAL"));
         let expected = "2 drey:staging:limit:{org:org_1}:principal/standard/user_1 \
                         drey:staging:limit:{org:org_1}:workspace/standard/ \
-                        2 9 3 600000 60000000 100 60000 30000 60000000 2000 0";
+                        2 9 3 600000 60000000 100 60000 0 30000 60000000 2000 0 0";
         assert_eq!(command[2..].join(" "), expected);
     }
 
@@ -143,12 +176,14 @@ mod tests {
 
     #[test]
     fn an_answer_becomes_what_a_gate_would_say() {
-        let Some((Charge::Allowed { view }, 9)) = read(&due(), &[1, 9, 6_600_000, 0, 330_000, 0]) else {
+        let Some(Charged { charge: Charge::Allowed { view }, extra: 9, .. }) =
+            read(&due(), &[1, 9, 6_600_000, 0, 0, 330_000, 0, 0])
+        else {
             unreachable!("it was paid")
         };
         assert_eq!((view.policy.as_str(), view.remaining, view.reset_s), ("standard", 89, 7));
-        let Some((Charge::Denied { retry_after_ms, policies, view }, 0)) =
-            read(&due(), &[0, 0, 59_000_000, 60_000, 60_000_000, 0])
+        let Some(Charged { charge: Charge::Denied { retry_after_ms, policies, view }, extra: 0, .. }) =
+            read(&due(), &[0, 0, 59_000_000, 60_000, 0, 60_000_000, 0, 0])
         else {
             unreachable!("it was refused")
         };
@@ -157,18 +192,36 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_in_shadow_is_named_and_lets_pass() {
+        let mut due = due();
+        due.buckets[0].is_shadow = true;
+        let read = |reply: &[u64]| read(&due, reply);
+        let Some(Charged { charge: Charge::Allowed { view }, extra: 0, shadow }) =
+            read(&[1, 0, 60_000_000, 60_000, 1, 330_000, 0, 0])
+        else {
+            unreachable!("it was paid")
+        };
+        assert_eq!((view.policy.as_str(), shadow), ("standard-workspace", vec!["standard".to_owned()]));
+        // It refuses nothing: somebody else must have.
+        assert_eq!(read(&[0, 0, 60_000_000, 60_000, 1, 330_000, 0, 0]), None);
+        assert_eq!(read(&[1, 0, 60_000_000, 60_000, 2, 330_000, 0, 0]), None);
+    }
+
+    #[test]
     fn what_no_bucket_can_say_is_no_answer() {
         let day_us = DAY_MS * 1000;
-        let impossible: [&[u64]; 9] = [
+        let impossible: [&[u64]; 11] = [
             &[],
             &[1],
-            &[1, 0, 0, 0],
-            &[2, 0, 0, 0, 0, 0],
-            &[1, 10, 0, 0, 0, 0],
-            &[1, 0, 60_000_001, 0, 0, 0],
-            &[1, 0, 0, 1, 0, 0],
-            &[0, 0, 0, 0, 0, 0],
-            &[0, 0, day_us + 1, 0, 0, 0],
+            &[1, 0, 0, 0, 0],
+            &[1, 0, 0, 0, 0, 0, 0],
+            &[2, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 10, 0, 0, 0, 0, 0, 0],
+            &[1, 0, 60_000_001, 0, 0, 0, 0, 0],
+            &[1, 0, 0, 1, 0, 0, 0, 0],
+            &[1, 0, 0, 0, 1, 0, 0, 0],
+            &[0, 0, 0, 0, 0, 0, 0, 0],
+            &[0, 0, day_us + 1, 0, 0, 0, 0, 0],
         ];
         for reply in impossible {
             assert_eq!(read(&due(), reply), None, "{reply:?}");
