@@ -12,6 +12,7 @@ mod mutation;
 mod offset;
 mod push;
 mod scope;
+mod snapshot;
 mod value;
 
 pub use clock::{Causality, Clock, MAX_CLOCK};
@@ -23,4 +24,5 @@ pub use mutation::{EntityText, Mutation, Operation, Rejection, ScopeText, check}
 pub use offset::{Offset, OffsetError, ReadFrom};
 pub use push::{MAX_MUTATIONS, Push, check_call, writer};
 pub use scope::{ClientId, EntityKey, ScopeError, ScopeRef, ScopeType};
+pub use snapshot::{Snapshot, SnapshotPage};
 pub use value::{MAX_DEPTH, MAX_VALUE, check_value};

@@ -66,8 +66,8 @@ pub fn scope_parameters() -> Vec<Value> {
 pub fn offset_parameter() -> Value {
     json!({
         "name": "offset", "in": "query",
-        "description": "`Stream-Next-Offset` of the answer before, `-1` for the beginning, `now` for the tail.",
-        "schema": { "type": "string", "pattern": "^(-1|now|[1-9][0-9]*_[0-9]{16})$", "default": "-1" }
+        "description": "`Stream-Next-Offset` of the answer before, `-1` for the beginning, `now` for the tail, `snapshot` for the state without its history.",
+        "schema": { "type": "string", "pattern": "^(-1|now|snapshot|[1-9][0-9]*_[0-9]{16}(_snapshot(\\.[a-z][a-z0-9_-]*\\.[A-Za-z0-9_-]{1,64})?)?)$", "default": "-1" }
     })
 }
 

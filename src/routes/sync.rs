@@ -4,6 +4,7 @@ pub(super) mod divergences;
 mod live;
 pub(super) mod push;
 pub(super) mod sessions;
+mod snapshot;
 
 use drey_core::refusal::Code;
 use drey_core::sync::{Offset, ReadFrom, ScopeRef, ScopeType};
@@ -21,6 +22,9 @@ const CHUNK_BYTES: u32 = 1024 * 1024;
 pub(super) async fn read(call: &Call<'_>) -> Outcome<Answer> {
     let access = call.workspace()?;
     let scope = scope(call)?;
+    if let Some(answer) = snapshot::read(call, &scope).await? {
+        return Ok(answer);
+    }
     let offset = call.request.query.get("offset");
     let from = ReadFrom::parse(offset.unwrap_or("-1"))
         .map_err(|error| Problem::new(Code::InvalidOffset, format!("The offset {error}.")))?;
@@ -58,11 +62,14 @@ async fn read_chunk(call: &Call<'_>, scope: &ScopeRef, from: ReadFrom) -> Outcom
         ReadFrom::Start => chunk.floor == 0,
         ReadFrom::At(offset) => offset.generation() == chunk.generation && (chunk.floor..=chunk.epoch).contains(&after),
     };
-    if exists { Ok(chunk) } else { Err(gone()) }
+    if exists { Ok(chunk) } else { Err(gone(call)) }
 }
 
-fn gone() -> Problem {
-    Problem::new(Code::OffsetGone, "The log does not hold this offset. Start again with offset=-1.")
+/// The log does not go back so far, or had another life then: the reader begins again where the problem says.
+fn gone(call: &Call<'_>) -> Problem {
+    let detail = "The log does not hold this offset. Start again with the snapshot, or with offset=-1.";
+    let snapshot = snapshot::address(call);
+    Problem { extension: Some(("snapshot", snapshot.into())), ..Problem::new(Code::OffsetGone, detail) }
 }
 
 fn scope(call: &Call<'_>) -> Outcome<ScopeRef> {

@@ -30,12 +30,14 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001500",
     "20261121001501",
     "20261121001503",
+    "20261121001504",
     "20261121001505",
 ];
 
 /// The indexes without which a request would read a table from end to end.
 pub const INDEXES: &[&str] = &[
     "sync_change_pkey",
+    "sync_change_entity_idx",
     "sync_state_pkey",
     "org_member_user_idx",
     "org_member_list_idx",

@@ -28,6 +28,7 @@ pub mod sync_divergence;
 pub mod sync_push;
 pub mod sync_read;
 pub mod sync_session;
+pub mod sync_snapshot;
 pub mod usage;
 pub mod user;
 pub mod workspace;

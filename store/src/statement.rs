@@ -118,6 +118,7 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::sync_push::PUSH,
     &crate::sync_read::NEWEST,
     &crate::sync_read::READ,
+    &crate::sync_snapshot::PAGE,
     &crate::sync_session::OPEN,
     &crate::sync_session::SCOPES,
     &crate::sync_session::LIST,

@@ -3,10 +3,10 @@
  *
  * In scope: one request and what comes of it. Out of scope: coming again, which real clients do (tests/clients).
  */
-import type { User } from "./actors.ts";
-import type { Scope } from "./pushes.ts";
+import { expectStatus, type User } from "./actors.ts";
+import { device, mutation, push, readScope, type Scope } from "./pushes.ts";
 import type { StateMessage } from "./shapes.ts";
-import { poll } from "./world.ts";
+import { type Cell, poll, world } from "./world.ts";
 
 /** `control` of Durable Streams. */
 export interface Control {
@@ -83,4 +83,30 @@ async function readEvents(response: Response, messages: StateMessage[], controls
       else if (lines[0] === "event: control") controls.push(JSON.parse(data.join("\n")) as Control);
     }
   }
+}
+
+/** Where every scope begins. */
+export const START = "1_0000000000000000";
+
+/** The same person on another isolate. */
+export function at(caller: User, index: number, cell: Cell = world()): User {
+  return { ...caller, api: cell.apis[index] ?? cell.api };
+}
+
+/** The versions of these messages. */
+export function versions(messages: StateMessage[]): number[] {
+  return messages.map((message) => message.headers.version);
+}
+
+/** One long-poll. */
+export function longPoll(caller: User, place: { id: string }, scope: Scope, offset: string, cursor = "") {
+  return readScope(caller, place, scope, `?offset=${offset}&live=long-poll${cursor && `&cursor=${cursor}`}`);
+}
+
+/** A device of this caller that has pushed one mutation. */
+export async function pushOne(caller: User, place: { id: string }, scope: Scope) {
+  const one = device(caller, place);
+  const sent = mutation(one, scope);
+  expectStatus(await push(one, [sent]), 200);
+  return { one, sent };
 }

@@ -10,42 +10,18 @@ import {
   home,
   inTurn,
   member,
-  type OwnedWorkspace,
   project,
   type User,
   user,
 } from "./actors.ts";
 import { forwarder } from "./forwarder.ts";
-import { apiKey, keysPath, program } from "./keys.ts";
+import { apiKey } from "./keys.ts";
 import { device, mutation, push, readScope, type Scope, workspaceScope } from "./pushes.ts";
-import type { StateMessage } from "./shapes.ts";
-import { listen, streamPath } from "./streams.ts";
-import { type Cell, poll, world } from "./world.ts";
-
-const START = "1_0000000000000000";
-
-/** The same person on another isolate. */
-function at(caller: User, index: number, cell: Cell = world()): User {
-  return { ...caller, api: cell.apis[index] ?? cell.api };
-}
-
-function versions(messages: StateMessage[]): number[] {
-  return messages.map((message) => message.headers.version);
-}
-
-function longPoll(caller: User, place: { id: string }, scope: Scope, offset: string, cursor = "") {
-  return readScope(caller, place, scope, `?offset=${offset}&live=long-poll${cursor && `&cursor=${cursor}`}`);
-}
+import { at, listen, longPoll, pushOne, START, streamPath, versions } from "./streams.ts";
+import { poll, world } from "./world.ts";
 
 function feedName(place: { id: string }, scope: Scope): string {
   return `${place.id}/${scope.type}/${scope.id}`;
-}
-
-async function pushOne(caller: User, place: OwnedWorkspace, scope: Scope) {
-  const one = device(caller, place);
-  const sent = mutation(one, scope);
-  expectStatus(await push(one, [sent]), 200);
-  return { one, sent };
 }
 
 test("a push through one isolate wakes a long-poll and a stream on the two others", async () => {
@@ -286,45 +262,6 @@ test("who waits is not under way: hundreds of readers in an isolate leave its wr
   });
 });
 
-test("a member who is removed is cut off at the next look, and the others read on", async () => {
-  await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 3 });
-  const place = await home(cell.api);
-  const scope = workspaceScope(place);
-  const viewer = await member(place, "viewer");
-  await using gone = await listen(at(viewer, 1, cell), place, scope, START);
-  await using stays = await listen(at(place.owner, 2, cell), place, scope, START);
-  expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/members/${viewer.id}`), 204);
-  await poll("his end", async () => gone.ended());
-  await pushOne(place.owner, place, scope);
-  expect(versions(await stays.received(1))).toEqual([1]);
-  expect(gone.messages).toEqual([]);
-  expectProblem(await longPoll(at(viewer, 1, cell), place, scope, START), 404, "not-found");
-});
-
-test("a key that is revoked, or a credential that ends, ends its streams, and other keys begin again", async () => {
-  await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 2 });
-  const place = await home(cell.api);
-  const scope = workspaceScope(place);
-  const revoked = await apiKey(place, { scopes: ["sync"] });
-  const kept = program(await apiKey(place, { scopes: ["sync"] }), cell.apis[1]);
-  const began = Date.now();
-  const brief = { ...place.owner, token: await world().token({ sub: place.owner.sub, expires_in: 4 }) };
-  await using gone = await listen(program(revoked, cell.apis[1]), place, scope, START);
-  await using stays = await listen(kept, place, scope, START);
-  await using ends = await listen(brief, place, scope, START);
-  expect([gone.status, stays.status, ends.status]).toEqual([200, 200, 200]);
-  expectStatus(await call(place.owner, "DELETE", keysPath(place, revoked.id)), 204);
-  await poll("its end", async () => gone.ended());
-  expectProblem(await longPoll(program(revoked, cell.apis[1]), place, scope, START), 401, "invalid-token");
-  await poll("the end of the credential", async () => ends.ended());
-  expect(Date.now() - began).toBeGreaterThan(2_900);
-  await pushOne(place.owner, place, scope);
-  // Which key it was is not asked: the other one came to its end as well, and is admitted again.
-  await using again = await listen(kept, place, scope, START);
-  expect(versions(await again.received(1))).toEqual([1]);
-  expect([...gone.messages, ...ends.messages]).toEqual([]);
-});
-
 test("more readers than may wait are refused, and one who goes away makes room", async () => {
   await using cell = await world().restart(
     { FEED_MAX_WAITERS: "3", FEED_MAX_PER_READER: "2", FEED_CHECK_MS: "100" },
@@ -375,16 +312,4 @@ test("an object that was ended knows nothing and asks Postgres", async () => {
   const waiting = longPoll(at(place.owner, 1), place, scope, "1_0000000000000001");
   expectStatus(await push(one, [mutation(one, scope)]), 200);
   expect(versions(expectStatus(await waiting, 200).body)).toEqual([2]);
-});
-
-test("a project that is deleted ends its readers", async () => {
-  await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 1 });
-  const place = await home(cell.api);
-  const made = await project(place);
-  const scope = { type: "project", id: made.id };
-  await pushOne(place.owner, place, scope);
-  await using stream = await listen(place.owner, place, scope, "1_0000000000000001");
-  expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/projects/${made.id}`), 204);
-  await poll("its end", async () => stream.ended());
-  expectProblem(await longPoll(place.owner, place, scope, "1_0000000000000001"), 404, "not-found");
 });

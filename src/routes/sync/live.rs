@@ -64,7 +64,7 @@ pub(super) async fn read(
     }
     let chunk = read_chunk(call, scope, from).await?;
     let end = if from == ReadFrom::Now { chunk.epoch } else { chunk.end };
-    let end = Offset::new(chunk.generation, end).ok_or_else(gone)?;
+    let end = Offset::new(chunk.generation, end).ok_or_else(|| gone(call))?;
     let has_messages = from != ReadFrom::Now && chunk.end > chunk.start;
     match mode {
         Live::LongPoll if has_messages => reading.messages(&chunk.messages, end, !chunk.closed),
@@ -126,7 +126,7 @@ impl Reading<'_> {
             None if ask => return Ok(None),
             None => {}
         }
-        let place = Offset::new(generation, epoch).ok_or_else(gone)?;
+        let place = Offset::new(generation, epoch).ok_or_else(|| gone(self.call))?;
         let Some(messages) = messages else { return self.nothing(place, None).map(Some) };
         self.messages(messages.get(), place, true).map(Some)
     }
