@@ -1,20 +1,16 @@
 /**
  * `npm run fuzz`: schemathesis against a stack of its own, over every operation of `/openapi.json`, as the owner of a
  * tenant. Fails on any answer that is a 5xx, not documented, or not of its documented shape, and when 5 % or more are 429.
- *
- * schemathesis is Python's: it is installed into `.tools/python` at a pinned version.
+ * After that, what all those requests have left at `/metrics` is read with Prometheus' own parser.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { run } from "./command.ts";
+import { metrics } from "./fuzz/metrics.ts";
 import { tenant } from "./fuzz/tenant.ts";
-import { ROOT } from "./paths.ts";
+import { installPython, pythonProgram } from "./python.ts";
 import { startStack } from "./stack.ts";
 import { WORKER_LOG } from "./wrangler.ts";
 
-const SCHEMATHESIS = "schemathesis==4.32.5";
-const PYTHON = join(ROOT, ".tools", "python");
 /** High enough that a limit never answers what a handler should. */
 const SCALE = "100000";
 const CHECKS = [
@@ -33,7 +29,7 @@ process.exitCode = await fuzz();
 process.exit();
 
 async function fuzz(): Promise<number> {
-  install();
+  installPython(progress);
   const cancelled = new AbortController().signal;
   const vars = { LIMIT_SCALE: SCALE, LOG_FORMAT: "json" };
   const stack = await startStack({ port: 0, vars, quiet: true, progress, cancelled });
@@ -41,25 +37,9 @@ async function fuzz(): Promise<number> {
     const token = await owner(stack.addresses);
     const config = await tenant(stack.addresses.api, token);
     const failed = await schemathesis(stack.addresses.api, token, config);
-    return failed + limited();
+    return failed + (await metrics(stack.addresses)) + limited();
   } finally {
     await stack.stop();
-  }
-}
-
-function install(): void {
-  if (existsSync(join(PYTHON, "bin", "st"))) return;
-  progress(`installing ${SCHEMATHESIS}`);
-  for (const [command, ...args] of [
-    ["python3", "-m", "venv", PYTHON],
-    [join(PYTHON, "bin", "pip"), "install", "--quiet", SCHEMATHESIS],
-  ] as const) {
-    const ran = spawnSync(command, args, { stdio: "inherit" });
-    if (ran.status !== 0) {
-      throw new Error(
-        `${command} failed: schemathesis needs Python 3.10 with venv (apt-get install python3-venv)`,
-      );
-    }
   }
 }
 
@@ -91,7 +71,7 @@ function schemathesis(api: string, token: string, config: string): Promise<numbe
     "--seed",
     process.env.FUZZ_SEED ?? "1",
   ];
-  return run(join(PYTHON, "bin", "st"), [...args, ...options, "--no-color"], { PYTHONUNBUFFERED: "1" });
+  return run(pythonProgram("st"), [...args, ...options, "--no-color"], { PYTHONUNBUFFERED: "1" });
 }
 
 /** Statuses by operation, from the Worker's own log: what was covered, and how much of it the limits kept away. */

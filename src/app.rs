@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::edge::log;
 use crate::edge::redis::Redis;
 use crate::load::Load;
+use crate::metrics::Meter;
 use crate::router::Index;
 use crate::settings::Settings;
 
@@ -55,6 +56,8 @@ pub struct App {
     pub leases: Leases,
     /// Local buckets for when a gate is down.
     pub insurance: Insurance,
+    /// What the operator is told.
+    pub metrics: Meter,
 }
 
 thread_local! {
@@ -92,6 +95,7 @@ impl App {
             tags: Tags::default(),
             leases: Leases::default(),
             insurance: Insurance::default(),
+            metrics: Meter::new(),
             config,
         })
     }

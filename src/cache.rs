@@ -79,6 +79,19 @@ impl CacheStatus {
         }
     }
 
+    /// The level, for metrics.
+    #[must_use]
+    pub const fn level(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Shared => "cache-api",
+            Self::Redis => "redis",
+            Self::Collapsed => "collapsed",
+            Self::Absent => "absent",
+            Self::Miss => "miss",
+        }
+    }
+
     /// The value of `x-cache`.
     #[must_use]
     pub const fn short(self) -> &'static str {

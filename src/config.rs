@@ -7,6 +7,7 @@ use drey_core::limit::Limits;
 use drey_core::quota::DayLength;
 use drey_core::settings::Ttl;
 use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, ttl, wrong};
+use drey_durable_objects::metrics;
 use drey_store::sync_push::Retention;
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
@@ -92,6 +93,8 @@ pub struct Config {
     /// `WORKSPACE_LEASE_MS`, `TOKEN_LEASE_MS`, `GATE_REFRESH_MS`, `GATE_STALE_MS`, `JWKS_TTL_MS`, `TAG_REFRESH_MS`: what settings
     /// change at run time.
     pub ttl: Ttl,
+    /// `METRICS_EVERY_MS`: how long an isolate counts before it reports. Default 5,000.
+    pub metrics_every_ms: u64,
     /// `INVITATION_SECRET`: at least 32 characters; invitation tokens are derived from it and never stored.
     pub invitation_secret: Secret,
     /// `API_KEY_SECRET`: at least 32 characters; API keys are made from it and a seed. Another one ends no key.
@@ -128,6 +131,7 @@ impl Config {
             max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,
             collapse_ms: number(env, "COLLAPSE_MS", 50)?,
             ttl: ttl(env)?,
+            metrics_every_ms: metrics::every_ms(env)?,
             invitation_secret: secret(&read, "INVITATION_SECRET")?,
             api_key_secret: secret(&read, "API_KEY_SECRET")?,
             operator_token: operator_token(&read)?,

@@ -9,6 +9,7 @@ pub mod crypto;
 pub mod eager;
 pub mod fetch;
 pub mod log;
+pub mod memory;
 pub mod random;
 pub mod redis;
 pub mod shared_cache;

@@ -20,6 +20,7 @@ pub mod context;
 pub mod edge;
 pub mod json;
 pub mod load;
+pub mod metrics;
 pub mod notices;
 pub mod pipeline;
 pub mod problem;

@@ -16,6 +16,7 @@ use crate::call::{Access, Call};
 use crate::context::Context;
 use crate::edge::boundary::{self, BodyError, Head, Header};
 use crate::load::{Carried, UnderWay};
+use crate::metrics;
 use crate::notices::{self, Notice};
 use crate::problem::{Outcome, Problem};
 use crate::query::Query;
@@ -39,7 +40,9 @@ pub async fn answer(raw: &web_sys::Request, env: &Env, worker: &worker::Context)
     } else {
         serve(&app, env, worker, raw, &head, &context, &mut facts).await
     };
-    respond::finish(&app, &head, &context, &facts, served)
+    let answer = respond::finish(&app, &head, &context, &facts, served);
+    metrics::report_aside(&app, env, worker);
+    answer
 }
 
 async fn serve(
@@ -70,6 +73,7 @@ async fn serve(
     };
     let admitted = admission::admit(&request, facts).await?;
     (facts.limits, facts.daily) = (admitted.limits, admitted.daily);
+    facts.plan = admitted.access.grant().map(|grant| grant.plan);
     facts.stale_ms = admitted.access.grant().and_then(|grant| grant.stale_ms).unwrap_or_default();
     let place = cache::place(&request, &admitted.access).await;
     match cache::find(&request, place.as_ref()).await {

@@ -6,6 +6,7 @@ use drey_core::etag;
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::limit::LimitView;
 use drey_core::refusal::Code;
+use drey_core::role::Plan;
 use drey_durable_objects::environment::ConfigError;
 use wasm_bindgen::JsValue;
 
@@ -31,6 +32,8 @@ pub struct Facts {
     pub api_key: Option<ApiKeyId>,
     /// The tenant of the path, once the caller is known.
     pub tenant: Option<String>,
+    /// The plan of the tenant, once the gate has let the caller in.
+    pub plan: Option<Plan>,
     /// The state of the limits.
     pub limits: Option<LimitView>,
     /// The state of the organisation's day.
@@ -74,10 +77,14 @@ pub fn finish(
         Err(mut problem) => {
             let cause = problem.cause.take();
             let code = problem.refusal.code;
+            if let Some(("violated-policies", policies)) = &problem.extension {
+                app.metrics.limited(policies);
+            }
             (refused(problem.into_answer(&context.request_id)), Some(code), cause)
         }
     };
     log(app, head, context, facts, &answer, code, cause.as_deref());
+    app.metrics.see(context, facts, answer.status, code);
     match answer.raw.take() {
         // An upgrade is the runtime's as it is.
         Some(raw) if raw.status() == 101 => return Ok(raw),

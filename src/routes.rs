@@ -7,6 +7,7 @@ mod health;
 mod invitations;
 mod me;
 mod members;
+mod metrics;
 mod openapi;
 mod org_members;
 mod orgs;
@@ -205,6 +206,7 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/openapi.json", "Describe this API.", openapi::document => 200 "Any", Policy { cache: CacheProfile::PublicShort, ..probes(Limit::Tier(Anonymous, 1)) }),
 
     // Used by the operator.
+    route!("GET" "/metrics", "Tell how this deployment is doing, as OpenMetrics.", metrics::text => 200 "OpenMetrics", reads(Who::Operator, NoStore)),
     route!("POST" "/v1/operator/cache/purge", "End our own copies of public answers, by tag.", purge::purge => 200 "CachePurged", changes(Who::Operator, Standard, "CachePurge")),
 
     route!("GET" "/v1/operator/settings", "Read the settings of the deployment.", settings::get => 200 "Settings", reads(Who::Operator, NoStore)),

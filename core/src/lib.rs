@@ -30,6 +30,7 @@ pub mod cursor;
 pub mod etag;
 pub mod idempotency;
 pub mod jwt;
+pub mod metrics;
 pub mod object;
 pub mod retry;
 pub mod settings;

@@ -7,6 +7,7 @@
 //! (wasm-bindgen #649).
 
 pub mod environment;
+pub mod metrics;
 pub mod rpc;
 pub mod scope_feed;
 pub mod workspace_gate;

@@ -14,6 +14,7 @@ mod settings;
 mod socket;
 mod ticker;
 mod tickets;
+mod told;
 
 pub use client::{By, Join, Page, PresenceClient, PresenceError};
 pub use settings::settings;
@@ -34,6 +35,7 @@ use crate::rpc;
 use room::Hall;
 use ticker::Ticker;
 use tickets::Tickets;
+use told::Told;
 
 /// The binding of `wrangler.toml`. An object's name is its workspace's id.
 pub const BINDING: &str = "PRESENCE";
@@ -78,6 +80,7 @@ struct WorkspacePresence {
     ticker: Ticker,
     tickets: Tickets,
     alarm: Cell<Alarm>,
+    told: Told,
 }
 
 /// What this object knows of its alarm.
@@ -97,7 +100,8 @@ impl DurableObject for WorkspacePresence {
         // A wrong variable stops the Worker at its first request; an object of another version keeps the defaults.
         let settings = settings(&env).unwrap_or_default();
         let tickets = Tickets::new(state.storage().sql());
-        Self { state, env, settings, ticker: Ticker::new(), tickets, alarm: Cell::new(Alarm::Unknown) }
+        let told = Told::new(&env);
+        Self { state, env, settings, ticker: Ticker::new(), tickets, alarm: Cell::new(Alarm::Unknown), told }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -137,6 +141,7 @@ impl DurableObject for WorkspacePresence {
             effects
         })
         .await?;
+        self.tell_metrics(Date::now().as_millis(), true);
         if let Some((seats, up_to)) = asked {
             for user_id in check::without_role(&self.env, seats).await {
                 self.act(|hall, _| hall.room.revoke(user_id, up_to)).await?;
@@ -264,7 +269,13 @@ impl WorkspacePresence {
             hall.room.next_tick_ms(now_ms)
         });
         self.ticker.settle();
+        self.tell_metrics(now_ms, false);
         self.wake_at(next, now_ms).await
+    }
+
+    fn tell_metrics(&self, now_ms: u64, again: bool) {
+        let sockets = self.in_hall(|hall| hall.sockets());
+        self.told.tell(&self.state, &self.env, sockets, now_ms, again);
     }
 
     fn in_hall<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> T {

@@ -6,7 +6,7 @@
 //! No future is shared between requests (the runtime forbids it): whoever asks leaves a mark with a deadline, and the
 //! others look again by themselves.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 
@@ -73,6 +73,10 @@ impl Held {
         }
     }
 
+    fn tokens(&self, now_ms: u64) -> u64 {
+        [&self.strict, &self.standard, &self.relaxed].map(|purse| u64::from(purse.tokens(now_ms))).iter().sum()
+    }
+
     fn purse(&mut self, tier: Tier) -> &mut Purse {
         match tier {
             Tier::Strict | Tier::Anonymous | Tier::SignIn => &mut self.strict,
@@ -95,11 +99,29 @@ struct Told {
 pub struct Leases {
     held: RefCell<LruCache<Key, Held>>,
     told: RefCell<LruCache<Subject, Told>>,
+    granted: Cell<u64>,
+    spent: Cell<u64>,
+}
+
+/// Tokens since the isolate's start, for the operator.
+#[derive(Clone, Copy, Debug)]
+pub struct Tokens {
+    /// Granted by gates.
+    pub granted: u64,
+    /// Of those, spent.
+    pub spent: u64,
+    /// Of those, neither spent nor in hand: their time is over, or they were dropped.
+    pub expired: u64,
 }
 
 impl Default for Leases {
     fn default() -> Self {
-        Self { held: RefCell::new(LruCache::new(MOST_HELD)), told: RefCell::new(LruCache::new(MOST_TOLD)) }
+        Self {
+            held: RefCell::new(LruCache::new(MOST_HELD)),
+            told: RefCell::new(LruCache::new(MOST_TOLD)),
+            granted: Cell::new(0),
+            spent: Cell::new(0),
+        }
     }
 }
 
@@ -127,6 +149,7 @@ impl Leases {
                 if renew {
                     held.asking_until_ms = now_ms + PATIENCE_MS;
                 }
+                self.spent.set(self.spent.get() + u64::from(need.cost));
                 Turn::Go { grant, view, renew }
             }
             _ if need.tier != Tier::Strict && patient && held.asking_until_ms > now_ms => Turn::Wait,
@@ -162,6 +185,8 @@ impl Leases {
         }
         let purse = held.purse(need.tier);
         purse.granted(grant, need.cost, sent_ms, now_ms);
+        self.granted.set(self.granted.get() + u64::from(grant.tokens));
+        self.spent.set(self.spent.get() + u64::from(need.cost.min(grant.tokens)));
         LimitView { remaining: grant.view.remaining + u64::from(purse.tokens(now_ms)), ..grant.view.clone() }
     }
 
@@ -199,6 +224,13 @@ impl Leases {
     /// Ends the grants of a tenant of whom nobody knows whether a write happened.
     pub fn doubt(&self, subject: Subject, now_ms: u64) {
         self.told.borrow_mut().get_or_insert_mut(subject, Told::default).roles_ms = now_ms;
+    }
+
+    /// What became of the tokens so far. It looks at every purse: for reports, not for requests.
+    pub fn tokens(&self, now_ms: u64) -> Tokens {
+        let in_hand: u64 = self.held.borrow().iter().map(|(_, held)| held.tokens(now_ms)).sum();
+        let (granted, spent) = (self.granted.get(), self.spent.get());
+        Tokens { granted, spent, expired: granted.saturating_sub(spent).saturating_sub(in_hand) }
     }
 
     /// Forgets a revision that Postgres does not know (the tenant was restored from a backup).

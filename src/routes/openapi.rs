@@ -1,6 +1,7 @@
 //! `openapi.json`, generated from the route table.
 
 use drey_core::cache::CacheProfile;
+use drey_core::metrics::MEDIA_TYPE;
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
@@ -8,6 +9,9 @@ use crate::call::Call;
 use crate::problem::{self, Outcome};
 use crate::routes::{Body, ByKey, Limit, Route, TABLE, Who, schema};
 use drey_core::refusal::Code;
+
+/// What a row gives that is text and has no schema.
+const OPEN_METRICS: &str = "OpenMetrics";
 
 /// Describe this API.
 pub(super) async fn document(_call: &Call<'_>) -> Outcome<Answer> {
@@ -170,6 +174,10 @@ fn responses(route: &Route) -> Value {
 
 fn success(route: &Route) -> Value {
     let mut response = json!({ "description": "Success.", "headers": schema::header_references() });
+    if let (OPEN_METRICS, Some(members)) = (route.gives.schema, response.as_object_mut()) {
+        members.insert("content".into(), json!({ MEDIA_TYPE: { "schema": { "type": "string" } } }));
+        return response;
+    }
     if let (false, Some(members)) = (route.gives.schema.is_empty(), response.as_object_mut()) {
         let schema = match route.gives.schema.strip_prefix("[]") {
             Some(item) => schema::page(item),

@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod row;
 pub(crate) mod send;
+pub mod traffic;
 pub(crate) mod wire;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ pub(crate) use wire::Answer;
 use crate::Result;
 use crate::neon::config::{Endpoint, NeonConfig};
 use crate::neon::error::Failure;
+use crate::neon::traffic::Traffic;
 use crate::session::Session;
 use crate::statement::Call;
 
@@ -30,17 +32,19 @@ pub enum Consistency {
     Replica,
 }
 
-/// The client. It holds nothing of a request.
+/// The client. It holds nothing of a request but how many there are.
 #[derive(Debug)]
 pub struct Neon {
     config: NeonConfig,
+    /// What this client has asked and is asking.
+    pub traffic: Traffic,
 }
 
 impl Neon {
     /// A client of this database.
     #[must_use]
     pub const fn new(config: NeonConfig) -> Self {
-        Self { config }
+        Self { config, traffic: Traffic::new() }
     }
 
     /// Whether reads may go to another database than writes.
@@ -75,7 +79,9 @@ impl Neon {
         let endpoint = self.endpoint(effect, consistency);
         let mut attempt = 1;
         loop {
+            let open = self.traffic.open(attempt);
             let sent = send::batch(endpoint, s, calls, effect, attempt).await;
+            drop(open);
             let failure = match sent {
                 Ok((200, body)) => return Ok(body),
                 Ok((status, body)) => Failure::read(status, &body),

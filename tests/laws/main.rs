@@ -14,6 +14,7 @@ mod idempotency;
 mod lease;
 mod limit;
 mod merge;
+mod metrics;
 mod offset;
 mod presence;
 mod quota;

@@ -65,6 +65,11 @@ impl Hall {
         Ok(effects)
     }
 
+    /// How many sockets are open.
+    pub(super) fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
     /// Tells the room of the pings that the runtime answered without waking the object.
     pub(super) fn hear_pings(&mut self, state: &State) {
         for (connection, socket) in &self.sockets {
