@@ -62,7 +62,9 @@ impl Meter {
             return;
         }
         let (method, route) = facts.route.map(|route| (route.method, route.path)).unwrap_or_default();
-        self.counts.borrow_mut().see(&Seen {
+        let mut counts = self.counts.borrow_mut();
+        context.shadow.borrow().iter().for_each(|policy| counts.shadowed(policy));
+        counts.see(&Seen {
             method,
             route,
             status,

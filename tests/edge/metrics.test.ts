@@ -89,6 +89,23 @@ test("refused calls are counted under their policy and code, hits under their le
   expect(grown(before, after, "drey_lease_tokens_total", { event: "spent" })).toBeGreaterThanOrEqual(40);
 });
 
+test("what a policy in shadow would have refused is counted, though nothing is refused", async () => {
+  const place = await home(cell.api);
+  const operator = { ...place.owner, token: world().operatorToken };
+  const settings = `/v1/operator/orgs/${place.org_id}/settings`;
+  expectStatus(await call(operator, "PUT", settings, { shadow: ["standard"] }), 200);
+  const before = await scrape(cell);
+  await poll("a call that the policy would have refused", async () => {
+    await write(place.owner, place);
+    const now = await scrape(cell);
+    return grown(before, now, "drey_shadow_refusals_total", { policy: "standard" }) > 0;
+  });
+  const [known, answers] = [await scrape(cell), await inTurn(5, () => write(place.owner, place))];
+  expect(answers.map((answer) => answer.status)).toEqual(Array(5).fill(200));
+  const shadowed = (now: Scrape) => grown(known, now, "drey_shadow_refusals_total", { policy: "standard" });
+  await until(cell, (now) => shadowed(now) >= 5);
+});
+
 test("of many tenants the ten busiest are shown, the busiest first, and nothing of anybody else", async () => {
   await using crowded = await world().restart(vars, { isolates: 3 });
   const owners = await Promise.all([1, 2, 3].map(() => home(crowded.api)));

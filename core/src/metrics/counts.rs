@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::family::{
     CACHE, DURATION, Family, GATE_HOPS, HOPS, LATENCY_MS, LEASE_TOKENS, LIMITED, REFUSALS, REQUESTS, RETRIES,
-    ROUND_TRIPS,
+    ROUND_TRIPS, SHADOWED,
 };
 use super::sketch::Sketch;
 use super::totals::Delta;
@@ -76,6 +76,20 @@ impl Histogram {
     }
 }
 
+/// Counts by policy.
+#[derive(Clone, Debug, Default)]
+struct Policies(BTreeMap<String, u64>);
+
+impl Policies {
+    fn count(&mut self, policy: &str) {
+        if let Some(known) = self.0.get_mut(policy) {
+            *known += 1;
+        } else if self.0.len() < MOST_POLICIES {
+            self.0.insert(policy.to_owned(), 1);
+        }
+    }
+}
+
 /// An isolate's counts since its last report.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -83,7 +97,8 @@ pub struct Counts {
     by_kind: BTreeMap<[&'static str; 4], u64>,
     durations: BTreeMap<[&'static str; 2], Histogram>,
     hops: Histogram,
-    limited: BTreeMap<String, u64>,
+    limited: Policies,
+    shadowed: Policies,
     codes: BTreeMap<&'static str, u64>,
     levels: BTreeMap<&'static str, u64>,
     tenants: Sketch,
@@ -115,11 +130,12 @@ impl Counts {
 
     /// Counts a refusal by one of the policies that were exceeded.
     pub fn limited(&mut self, policy: &str) {
-        if let Some(known) = self.limited.get_mut(policy) {
-            *known += 1;
-        } else if self.limited.len() < MOST_POLICIES {
-            self.limited.insert(policy.to_owned(), 1);
-        }
+        self.limited.count(policy);
+    }
+
+    /// Counts a request that a policy in shadow would have refused.
+    pub fn shadowed(&mut self, policy: &str) {
+        self.shadowed.count(policy);
     }
 
     /// Takes everything out for a report.
@@ -133,7 +149,8 @@ impl Counts {
             }
         };
         counts.by_kind.iter().for_each(|(values, count)| put(&REQUESTS, values, *count));
-        counts.limited.iter().for_each(|(policy, count)| put(&LIMITED, &[policy], *count));
+        counts.limited.0.iter().for_each(|(policy, count)| put(&LIMITED, &[policy], *count));
+        counts.shadowed.0.iter().for_each(|(policy, count)| put(&SHADOWED, &[policy], *count));
         counts.codes.iter().for_each(|(code, count)| put(&REFUSALS, &[code], *count));
         counts.levels.iter().for_each(|(level, count)| put(&CACHE, &[level], *count));
         put(&LEASE_TOKENS, &["granted"], running.granted.saturating_sub(reported.granted));

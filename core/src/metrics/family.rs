@@ -54,6 +54,12 @@ pub(super) const GATE_HOPS: Family =
     family("request_gate_hops", Kind::Histogram(HOPS), &[], "Hops to gates that a request waited for.");
 pub(super) const LIMITED: Family =
     family("limited", Kind::Counter, &["policy"], "Requests refused, by the policy that was exceeded.");
+pub(super) const SHADOWED: Family = family(
+    "shadow_refusals",
+    Kind::Counter,
+    &["policy"],
+    "Requests let in that a policy in shadow would have refused, by that policy.",
+);
 pub(super) const REFUSALS: Family =
     family("refusals", Kind::Counter, &["code"], "Problems answered; overloaded is what was shed.");
 pub(super) const CACHE: Family =
@@ -97,6 +103,7 @@ pub(super) static ALL: &[Family] = &[
     DURATION,
     GATE_HOPS,
     LIMITED,
+    SHADOWED,
     REFUSALS,
     CACHE,
     LEASE_TOKENS,
