@@ -82,6 +82,9 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// `REQUEST_DEADLINE_MS`: one deadline for a request and all its subrequests. Default 10,000.
     pub deadline_ms: u64,
+    /// `GATE_TIMEOUT_MS`: how long a gate is waited for. It answers within milliseconds or is in trouble; the default of 2,000
+    /// leaves time for its first load from Postgres.
+    pub gate_timeout_ms: u32,
     /// `QUOTA_DAY_MS`: how long a day of the quota is. Default 86,400,000; tests have shorter ones.
     pub day: DayLength,
     /// `MAX_IN_FLIGHT`: requests that an isolate works on at once before it turns others away. Default 512.
@@ -126,6 +129,7 @@ impl Config {
             self_hosted: read("SELF_HOSTED").is_some_and(|value| value == "true"),
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
+            gate_timeout_ms: u32::try_from(number(env, "GATE_TIMEOUT_MS", 2_000)?).unwrap_or(u32::MAX),
             day: DayLength::new(number(env, "QUOTA_DAY_MS", 86_400_000)?),
             max_in_flight: number(env, "MAX_IN_FLIGHT", 512)?,
             max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,

@@ -12,7 +12,7 @@ use drey_core::limit::{LimitView, Tier, seconds_up};
 use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_key};
 use lru::LruCache;
 
-use super::{gate, limited};
+use super::limited;
 use crate::edge::clock;
 use crate::problem::Outcome;
 use crate::request::Request;
@@ -95,7 +95,8 @@ pub(super) async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> 
         least_revision: None,
         settings,
     };
-    let client = GateClient { env: request.env, timeout_ms: request.remaining_ms().min(gate::TIMEOUT_MS) };
+    let timeout_ms = request.remaining_ms().min(request.app.config.gate_timeout_ms);
+    let client = GateClient { env: request.env, timeout_ms };
     let sent_ms = clock::now_ms();
     match client.admit(&subject, &admit).await {
         Ok(Admission::Granted(grant)) => {

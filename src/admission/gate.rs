@@ -19,8 +19,6 @@ use crate::request::Request;
 
 /// How often a waiting request looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
-/// A gate answers within milliseconds or is in trouble; two seconds leave time for its first load from Postgres.
-pub(super) const TIMEOUT_MS: u32 = 2_000;
 
 /// The caller's grant in a tenant, and what is left of his limits.
 pub(super) async fn admit(
@@ -73,7 +71,7 @@ async fn ask(
     };
     let sent_ms = clock::now_ms();
     let leases = &request.app.leases;
-    let timeout_ms = request.remaining_ms().min(TIMEOUT_MS);
+    let timeout_ms = request.remaining_ms().min(request.app.config.gate_timeout_ms);
     request.context.gate_hops.set(request.context.gate_hops.get() + 1);
     let answer = limiter::ask(request.app, request.env, &key.subject, &admit, timeout_ms).await;
     leases.answered(key, need.tier, wish);
@@ -144,7 +142,7 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
             least_revision,
             settings: app.settings.version(),
         };
-        let answer = limiter::ask(&app, &env, &key.subject, &admit, TIMEOUT_MS).await;
+        let answer = limiter::ask(&app, &env, &key.subject, &admit, app.config.gate_timeout_ms).await;
         app.leases.answered(key, need.tier, wish);
         match answer {
             Ok(Admission::Granted(grant)) => {

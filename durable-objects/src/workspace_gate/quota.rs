@@ -20,9 +20,6 @@ use worker::{Env, SqlStorage, SqlStorageValue, State};
 use super::GateClient;
 use crate::environment;
 
-/// A source that takes longer is taken as silent: the call goes on as a debt.
-const PATIENCE_MS: u32 = 1_500;
-
 /// Where units come from.
 #[derive(Clone, Copy, Debug)]
 enum Source {
@@ -51,6 +48,8 @@ struct Held {
     env: Env,
     neon: Option<Neon>,
     length: DayLength,
+    /// `QUOTA_WAIT_MS`: a source that takes longer is taken as silent, and the call goes on as a debt. Default 1,500.
+    wait_ms: u32,
     purse: RefCell<Purse>,
     stored: Cell<Option<StoredPurse>>,
     asking: Asking,
@@ -132,11 +131,13 @@ struct Row {
 impl Quota {
     pub(super) fn new(state: &State, env: &Env) -> Self {
         let length = environment::number(env, "QUOTA_DAY_MS", 86_400_000).unwrap_or(86_400_000);
+        let wait_ms = environment::number(env, "QUOTA_WAIT_MS", 1_500).unwrap_or(1_500);
         Self(Rc::new(Held {
             sql: state.storage().sql(),
             env: env.clone(),
             neon: environment::neon(env).ok().map(Neon::new),
             length: DayLength::new(length),
+            wait_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
             purse: RefCell::default(),
             stored: Cell::new(None),
             asking: Asking::default(),
@@ -288,12 +289,12 @@ impl Held {
         getrandom::fill(&mut random).ok();
         let trace = Traceparent::new(random).to_string();
         let timings = Timings::default();
-        let deadline = Deadline::at(now_ms + u64::from(PATIENCE_MS));
+        let deadline = Deadline::at(now_ms + u64::from(self.wait_ms));
         usage::reserve(&Session::new(neon, Caller::default(), deadline, &trace, &timings), asked).await
     }
 
     async fn ask_org(&self, asked: Reservation) -> Result<Granted, String> {
-        let client = GateClient { env: &self.env, timeout_ms: PATIENCE_MS };
+        let client = GateClient { env: &self.env, timeout_ms: self.wait_ms };
         let given = client.reserve(asked).await.map_err(|error| error.to_string())?;
         given.ok_or_else(|| "the organisation's gate could not reach Postgres".to_owned())
     }
