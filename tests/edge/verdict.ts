@@ -19,7 +19,7 @@ interface Change {
 
 /** A divergence as its row has it. */
 interface Kept {
-  uuid: string;
+  divergence_id: string;
   scope_id: string;
   entity_id: string;
   base_version: number | null;
@@ -38,51 +38,39 @@ interface Kept {
 type Writes = Map<string, Change>;
 type Counts = Record<string, number>;
 
-/** The log as plain SQL has it. */
-function changes(place: OwnedWorkspace): Promise<Change[]> {
-  const text = `select scope_id, server_epoch::int, entity_id, value, client_id, mutation_id::int from sync_change
-    where workspace_id = $1 order by scope_id, server_epoch`;
-  return sql<Change & Record<string, unknown>>(text, [uuidOf(place.id)]);
+/** What Postgres says of a history, in one look. */
+interface Looked {
+  /** The log as plain SQL has it. */
+  log: Change[];
+  /** The state as plain SQL computes it from the log. */
+  state: Pick<Change, "scope_id" | "entity_id" | "value">[];
+  /** The rows of `sync_state` that are not what the log says. */
+  wrong: unknown[];
+  kept: Kept[];
 }
 
-/** The state as plain SQL computes it from the log. */
-async function stateOf(place: OwnedWorkspace): Promise<Map<string, Document>> {
-  const text = `select distinct on (scope_id, entity_type, entity_id) scope_id, entity_id, value from sync_change
-    where workspace_id = $1 order by scope_id, entity_type, entity_id, server_epoch desc`;
-  const rows = await sql<Pick<Change, "scope_id" | "entity_id" | "value">>(text, [uuidOf(place.id)]);
-  return new Map(rows.map((row) => [keyOf({ id: row.scope_id }, { id: row.entity_id }), row.value]));
-}
-
-/** The rows of `sync_state` that are not what the log says. */
-function wrongStates(place: OwnedWorkspace): Promise<unknown[]> {
-  const text = `with latest as (
-      select distinct on (scope_id, entity_type, entity_id) scope_id, entity_type, entity_id, server_epoch, value::text,
-             client_id, mutation_id from sync_change
-      where workspace_id = $1 order by scope_id, entity_type, entity_id, server_epoch desc)
-    select l.*, s.version from latest l full join (select * from sync_state where workspace_id = $1) s
-      using (scope_id, entity_type, entity_id)
-    where (l.server_epoch, l.value, l.client_id, l.mutation_id, l.value is null)
-      is distinct from (s.version, s.value::text, s.client_id, s.mutation_id, s.deleted)`;
-  return sql(text, [uuidOf(place.id)]);
-}
-
-function divergences(place: OwnedWorkspace): Promise<Kept[]> {
-  const text = `select divergence_id as uuid, scope_id, entity_id, base_version::int, base, mine, mine_client_id,
-      mine_mutation_id::int, version::int, theirs, theirs_client_id, theirs_mutation_id::int, resolved_take, resolved_version::int
-    from sync_divergence where workspace_id = $1`;
-  return sql<Kept & Record<string, unknown>>(text, [uuidOf(place.id)]);
-}
+const LOOK = `with log as (select * from sync_change where workspace_id = $1), latest as (
+    select distinct on (scope_id, entity_type, entity_id) * from log
+    order by scope_id, entity_type, entity_id, server_epoch desc)
+  select
+    (select coalesce(json_agg(l order by l.scope_id, l.server_epoch), '[]') from log l) as log,
+    (select coalesce(json_agg(l), '[]') from latest l) as state,
+    (select coalesce(json_agg(s), '[]') from latest l
+     full join (select * from sync_state where workspace_id = $1) s using (scope_id, entity_type, entity_id)
+     where (l.server_epoch, l.value::text, l.client_id, l.mutation_id, l.value is null)
+       is distinct from (s.version, s.value::text, s.client_id, s.mutation_id, s.deleted)) as wrong,
+    (select coalesce(json_agg(d), '[]') from sync_divergence d where d.workspace_id = $1) as kept`;
 
 const nameOf = (client: string, mutation: number) => `${client} ${mutation}`;
 
 /** Throws at the first thing that is not so; answers how often each outcome was met. */
 export async function judge(place: OwnedWorkspace, clients: Client[]): Promise<Counts> {
-  const [log, state, wrong, kept] = await Promise.all([
-    changes(place),
-    stateOf(place),
-    wrongStates(place),
-    divergences(place),
-  ]);
+  const [looked] = await sql<Looked & Record<string, unknown>>(LOOK, [uuidOf(place.id)]);
+  if (!looked) throw new Error("Postgres has nothing to say");
+  const { log, wrong, kept } = looked;
+  const state = new Map(
+    looked.state.map((row) => [keyOf({ id: row.scope_id }, { id: row.entity_id }), row.value]),
+  );
   expect(wrong).toEqual([]);
   for (const client of clients) {
     expect(new Map([...client.view].map(([key, held]) => [key, held.confirmed]))).toEqual(state);
@@ -164,7 +152,7 @@ function endsOnce(kept: Kept, log: Change[]): void {
   const ofEntity = log.filter((one) => one.scope_id === kept.scope_id && one.entity_id === kept.entity_id);
   const at = ofEntity.findIndex(({ server_epoch }) => server_epoch === kept.resolved_version);
   const [write, before] = [ofEntity[at], ofEntity[at - 1]];
-  expect(uuidOf(write?.client_id ?? "")).toBe(kept.uuid);
+  expect(uuidOf(write?.client_id ?? "")).toBe(kept.divergence_id);
   if (kept.resolved_take === "theirs") {
     expect(write?.value).toEqual(before?.value);
     return;
@@ -179,7 +167,7 @@ async function isTold(place: OwnedWorkspace, clients: Client[], kept: Kept): Pro
   const ids = clients.flatMap((client) =>
     [...client.outcomes.values()].map((one) => one.divergence_id ?? ""),
   );
-  const id = ids.find((one) => one && uuidOf(one) === kept.uuid);
+  const id = ids.find((one) => one && uuidOf(one) === kept.divergence_id);
   const path = `/v1/workspaces/${place.id}/sync/divergences/${id}`;
   const told = expectStatus(await call<Divergence>(place.owner, "GET", path), 200).body;
   const { mine, theirs } = told;
