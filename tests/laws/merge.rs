@@ -36,7 +36,84 @@ fn object() -> impl Strategy<Value = Map<String, Value>> {
     prop::collection::btree_map("[a-z]{1,3}", documents(), 0..6).prop_map(|members| members.into_iter().collect())
 }
 
+/// A document with the way each side writes it: the leaves as their author does, the space between by the side.
+#[derive(Clone, Debug)]
+enum Tree {
+    Leaf(String),
+    Object(Vec<(String, Tree)>),
+    /// Elements known by their ids.
+    List(Vec<(String, Tree)>),
+}
+
+/// Trees whose leaves have more than one way to be written.
+fn trees() -> impl Strategy<Value = Tree> {
+    let leaf = prop::sample::select(vec!["1.50", "1e2", r#""\u00e9""#, "null", "[ 1,2]", "[]", "12345678901234567890"]);
+    let leaf = leaf.prop_map(|text| Tree::Leaf(text.to_owned()));
+    leaf.prop_recursive(4, 30, 4, |inner| {
+        let named = |names| prop::collection::btree_map(names, inner.clone(), 1..4).prop_map(Vec::from_iter);
+        prop_oneof![named("[a-f/~]{1,2}").prop_map(Tree::Object), named("[a-e]").prop_map(Tree::List)]
+    })
+}
+
+impl Tree {
+    /// Its text, with this space wherever space may be.
+    fn text(&self, space: &str) -> String {
+        let joined = |parts: Vec<String>| parts.join(&format!(",{space}"));
+        match self {
+            Self::Leaf(text) => text.clone(),
+            Self::Object(members) => {
+                let member = |(name, tree): &(String, Self)| format!("{}:{space}{}", json!(name), tree.text(space));
+                format!("{{{space}{}{space}}}", joined(members.iter().map(member).collect()))
+            }
+            Self::List(elements) => {
+                let element = |(id, tree): &(String, Self)| {
+                    format!("{{\"id\":{},{space}\"of\":{}}}", json!(id), tree.text(space))
+                };
+                format!("[{space}{}{space}]", joined(elements.iter().map(element).collect()))
+            }
+        }
+    }
+
+    /// The same with those leaves anew that `edits` says, in their order; it begins again where it ends.
+    fn edited(&self, edits: &mut dyn Iterator<Item = Option<String>>) -> Self {
+        let below = |parts: &Vec<(String, Self)>, edits: &mut dyn Iterator<Item = Option<String>>| {
+            parts.iter().map(|(name, tree)| (name.clone(), tree.edited(edits))).collect()
+        };
+        match self {
+            Self::Leaf(text) => Self::Leaf(edits.next().flatten().unwrap_or_else(|| text.clone())),
+            Self::Object(members) => Self::Object(below(members, edits)),
+            Self::List(elements) => Self::List(below(elements, edits)),
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn edits_of_different_leaves_merge_either_way_and_no_other_byte_moves(
+        base in trees(), whose in prop::collection::vec(0..4_u8, 1..12), wide in any::<bool>()
+    ) {
+        // 1: mine, 2: theirs, 3: both, and alike; every edit is a text of its own.
+        let of = |sides: &'static [u8]| {
+            let whose = whose.clone();
+            let edit = move |n: usize| {
+                let side = whose.get(n % whose.len()).copied().unwrap_or_default();
+                sides.contains(&side).then(|| format!("\"{side}:{n}\""))
+            };
+            base.edited(&mut (0..).map(edit))
+        };
+        let (mine, theirs, both) = (of(&[1, 3]), of(&[2, 3]), of(&[1, 2, 3]));
+        let (narrow, wide) = if wide { ("", "\n  ") } else { (" ", "") };
+        let base = base.text("\t");
+        let (mine, theirs, into_theirs, into_mine) =
+            (mine.text(narrow), theirs.text(wide), both.text(wide), both.text(narrow));
+        let merged = merge(&base, &mine, &theirs).expect("different leaves");
+        let reversed = merge(&base, &theirs, &mine).expect("different leaves");
+        prop_assert!(equal(&merged, &reversed), "{} {}", merged, reversed);
+        prop_assert_eq!(&merged, &into_theirs);
+        prop_assert_eq!(&reversed, &into_mine);
+        prop_assert_eq!(merge(&base, &mine, &merged), Ok(merged.clone()));
+    }
+
     #[test]
     fn who_changed_nothing_gets_the_other_sides_bytes(base in documents(), x in documents(), wide in any::<bool>()) {
         let (base, x) = (written(&base, wide), written(&x, !wide));
