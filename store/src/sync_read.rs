@@ -32,7 +32,8 @@ pub struct Chunk {
 }
 
 /// One statement, one snapshot: epoch, floor and messages agree. `bytes` bounds each message from above, so the cut is found on the
-/// index' rows before any value is touched, and is the same for every reader. A chunk has at most 1,000 messages.
+/// index' rows before any value is touched, and is the same for every reader. A chunk has at most 1,000 messages. Epochs have no gaps, so
+/// the next 1,001 rows are the next 1,001 epochs: as a range they bound what is read under any plan, which a limit does not.
 pub(crate) const READ: Statement = Statement {
     name: "sync.read",
     sql: "with scope as materialized ( \
@@ -45,8 +46,7 @@ pub(crate) const READ: Statement = Statement {
             select c.server_epoch, sum(c.bytes) over (order by c.server_epoch) as total, row_number() over (order by c.server_epoch) as n \
             from (select t.server_epoch, t.bytes from sync_change t \
                   where exists (select 1 from scope) and t.workspace_id = $1::uuid and t.scope_type = $2::text and t.scope_id = $3::text \
-                    and t.server_epoch > $4::bigint \
-                  order by t.server_epoch limit 1001) c \
+                    and t.server_epoch > $4::bigint and t.server_epoch <= $4::bigint + 1001) c \
           ), cut as ( \
             select coalesce(max(z.server_epoch) filter (where z.n <= 1000 and (z.total <= $5::bigint or z.n = 1)), $4::bigint) as last, \
                    coalesce(max(z.server_epoch), $4::bigint) as seen from sized z \

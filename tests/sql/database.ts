@@ -28,7 +28,20 @@ export class Database {
   }
 
   /** Runs one statement as this caller, in a transaction of its own. */
-  async as(caller: Caller, sql: string, params: (string | null)[] = []): Promise<Row[]> {
+  as(caller: Caller, sql: string, params: (string | null)[] = []): Promise<Row[]> {
+    return this.#within(caller, async (client) => (await client.query(sql, params)).rows as Row[]);
+  }
+
+  /** Runs statements as this caller, one after the other in one transaction: their rows. */
+  together(caller: Caller, statements: string[]): Promise<Row[][]> {
+    return this.#within(caller, async (client) => {
+      const answers: Row[][] = [];
+      for (const sql of statements) answers.push((await client.query(sql)).rows as Row[]);
+      return answers;
+    });
+  }
+
+  async #within<T>(caller: Caller, act: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
     try {
       await client.query("begin");
@@ -45,9 +58,9 @@ export class Database {
           (caller.key && caller.project) ?? "",
         ],
       );
-      const { rows } = await client.query(sql, params);
+      const done = await act(client);
       await client.query("commit");
-      return rows as Row[];
+      return done;
     } catch (error) {
       await client.query("rollback");
       throw error;
