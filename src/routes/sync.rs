@@ -1,7 +1,8 @@
-//! Documents: pushing mutations, reading the log of a scope (Durable Streams, catch-up), divergences, sessions.
+//! Documents: pushing mutations, reading the log of a scope (Durable Streams, catch-up), divergences, sessions, partitions.
 
 pub(super) mod divergences;
 mod live;
+pub(super) mod partitions;
 pub(super) mod push;
 pub(super) mod sessions;
 mod snapshot;

@@ -32,6 +32,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001503",
     "20261121001504",
     "20261121001505",
+    "20261121001506",
 ];
 
 /// The indexes without which a request would read a table from end to end.

@@ -25,6 +25,7 @@ pub mod org_member;
 pub mod project;
 pub mod settings;
 pub mod sync_divergence;
+pub mod sync_partition;
 pub mod sync_push;
 pub mod sync_read;
 pub mod sync_session;

@@ -115,6 +115,7 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::settings::GET,
     &crate::settings::PUT,
     &crate::settings::HISTORY,
+    &crate::sync_partition::LIST,
     &crate::sync_push::PUSH,
     &crate::sync_read::NEWEST,
     &crate::sync_read::READ,
