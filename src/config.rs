@@ -6,7 +6,7 @@ use drey_core::jwt::{IssuerConfig, parse_issuers};
 use drey_core::limit::Limits;
 use drey_core::quota::DayLength;
 use drey_core::settings::Ttl;
-use drey_durable_objects::environment::{ConfigError, Provider, limits, neon, number, provider, text, ttl, wrong};
+use drey_durable_objects::environment::{ConfigError, Provider, day, limits, neon, number, provider, text, ttl, wrong};
 use drey_durable_objects::metrics;
 use drey_store::sync_push::Retention;
 use drey_store::{NeonConfig, Secret};
@@ -85,7 +85,7 @@ pub struct Config {
     /// `GATE_TIMEOUT_MS`: how long a gate is waited for. It answers within milliseconds or is in trouble; the default of 2,000
     /// leaves time for its first load from Postgres.
     pub gate_timeout_ms: u32,
-    /// `QUOTA_DAY_MS`: how long a day of the quota is. Default 86,400,000; tests have shorter ones.
+    /// `QUOTA_DAY_MS`: how long a day of the quota is. Default 86,400,000; tests have shorter ones, of a second at least.
     pub day: DayLength,
     /// `MAX_IN_FLIGHT`: requests that an isolate works on at once before it turns others away. Default 512.
     pub max_in_flight: u64,
@@ -130,7 +130,7 @@ impl Config {
             cors_origins: list(read("CORS_ORIGINS").as_deref()),
             deadline_ms: number(env, "REQUEST_DEADLINE_MS", 10_000)?,
             gate_timeout_ms: u32::try_from(number(env, "GATE_TIMEOUT_MS", 2_000)?).unwrap_or(u32::MAX),
-            day: DayLength::new(number(env, "QUOTA_DAY_MS", 86_400_000)?),
+            day: day(env)?,
             max_in_flight: number(env, "MAX_IN_FLIGHT", 512)?,
             max_body_bytes: number(env, "MAX_BODY_BYTES", 16 * 1024 * 1024)?,
             collapse_ms: number(env, "COLLAPSE_MS", 50)?,

@@ -47,12 +47,15 @@ pub struct Grant {
     /// Where Redis counts: what the isolate charges there before it lets the request pass. Then no tokens come along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Due>,
+    /// The most tokens an isolate may go on holding, where it holds more: the limit was lowered meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
     /// The policies in shadow that would have refused this request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadow: Vec<String>,
     /// The platform's settings, for an isolate that knows an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settings: Option<Stored>,
+    pub settings: Option<Box<Stored>>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -115,6 +118,7 @@ mod tests {
             stale_ms: None,
             daily: None,
             due: None,
+            most: None,
             shadow: Vec::new(),
             settings: None,
         }
@@ -131,6 +135,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&Admission::Granted(stale)).expect("json"), text);
         let due = Due { cost: 1, wanted: 2, held: 3, buckets: Vec::new() };
         let left = text.replace(r#","stale_ms":1200}"#, r#","due":{"cost":1,"wanted":2,"held":3,"buckets":[]}}"#);
+        let narrowed = Admission::Granted(Grant { most: Some(12), ..grant() });
+        let most = text.replace(r#","stale_ms":1200}"#, r#","most":12}"#);
+        assert_eq!(serde_json::to_string(&narrowed).expect("json"), most);
         let left_to_redis = Admission::Granted(Grant { due: Some(due), ..grant() });
         assert_eq!(serde_json::to_string(&left_to_redis).expect("json"), left);
         let denial =

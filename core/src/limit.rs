@@ -8,6 +8,7 @@
 mod bucket;
 mod gcra;
 mod headers;
+mod insurance;
 pub mod redis;
 mod settings;
 mod stored;
@@ -15,6 +16,7 @@ mod stored;
 pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to, would_refuse};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
+pub use insurance::{Given, insured};
 pub use settings::{
     DailyOverride, Limits, LimitsOverride, PlanFactors, PlanOverride, SettingsError, TierOverride, TierSettings,
 };

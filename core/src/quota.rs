@@ -32,15 +32,25 @@ impl Day {
     }
 }
 
-/// How long a day is, in milliseconds; at least 1.
+/// How long a day is, in milliseconds; at least a second, so that a date of Postgres can number it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayLength(u64);
 
 impl DayLength {
-    /// 24 hours, or another length for tests.
+    /// 24 hours.
+    pub const UTC: Self = Self(24 * 60 * 60 * 1000);
+
+    /// Another length, for tests. `None` below a second: days are counted in `int`, and those of 800 ms would be too many
+    /// since 1970.
     #[must_use]
-    pub const fn new(ms: u64) -> Self {
-        Self(if ms == 0 { 1 } else { ms })
+    pub const fn new(ms: u64) -> Option<Self> {
+        if ms < 1_000 { None } else { Some(Self(ms)) }
+    }
+
+    /// The length in milliseconds.
+    #[must_use]
+    pub const fn ms(self) -> u64 {
+        self.0
     }
 
     /// The day of a moment.
@@ -80,9 +90,27 @@ pub struct Purse {
     units: u64,
     used: u64,
     debt: u64,
+    /// Debts that questions under way carry.
+    carried: u64,
     empty_until_ms: u64,
-    /// 0 while the source answers; else when it may be asked again.
+    /// 0 while the source answers; else since when it does not.
+    silent_since_ms: u64,
+    /// When a silent source may be asked again.
     silent_until_ms: u64,
+}
+
+/// What becomes of a call that no unit pays for, because the source does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owing {
+    /// It goes on, and is owed; so many units more could be.
+    May {
+        /// What is left of the day besides, as far as it is known.
+        spare: u64,
+    },
+    /// With what is owed already the day would be used up.
+    UsedUp,
+    /// The source has been silent for so long that nobody can say any more.
+    TooLong,
 }
 
 /// What is stored of a purse: after a restart it holds no more than it really had.
@@ -118,7 +146,7 @@ impl Purse {
     pub fn begin(&mut self, theirs: Day, day: Day) {
         let begun = theirs.min(day.next());
         if begun > self.day {
-            *self = Self { day: begun, debt: self.debt, silent_until_ms: self.silent_until_ms, ..Self::default() };
+            *self = Self { day: begun, units: 0, used: 0, empty_until_ms: 0, ..*self };
         }
     }
 
@@ -136,6 +164,9 @@ impl Purse {
 
     /// Notes that the source did not answer.
     pub fn fell_silent(&mut self, now_ms: u64) {
+        if self.silent_since_ms == 0 {
+            self.silent_since_ms = now_ms;
+        }
         self.silent_until_ms = now_ms.saturating_add(ASK_SILENT_MS);
     }
 
@@ -165,10 +196,29 @@ impl Purse {
         self.debt = self.debt.saturating_add(units);
     }
 
-    /// Takes the debt out, to be counted with a question. Whoever asks owes it again if there is no answer: of two
+    /// Whether a call may still be owed: for so long after the source fell silent, and while all that is owed could be of
+    /// the day, as far as it is known.
+    #[must_use]
+    pub fn owing(&self, day: Day, quota: u64, cost: u64, now_ms: u64, most_ms: u64) -> Owing {
+        let owed = self.debt.saturating_add(self.carried).saturating_add(cost);
+        let Some(spare) = quota.saturating_sub(self.used(day)).checked_sub(owed) else { return Owing::UsedUp };
+        let too_long = self.is_silent() && now_ms.saturating_sub(self.silent_since_ms) >= most_ms;
+        if too_long { Owing::TooLong } else { Owing::May { spare } }
+    }
+
+    /// Takes the debt out, to be counted with a question. Whoever asks says what became of it ([`Purse::settle`]): of two
     /// questions at once only one carries it.
     pub fn take_debt(&mut self) -> u64 {
+        self.carried = self.carried.saturating_add(self.debt);
         std::mem::take(&mut self.debt)
+    }
+
+    /// A question that carried this debt is over: it is counted, or owed again.
+    pub fn settle(&mut self, owed: u64, is_counted: bool) {
+        self.carried = self.carried.saturating_sub(owed);
+        if !is_counted {
+            self.owe(owed);
+        }
     }
 
     /// Takes back a debt that somebody else goes on owing.
@@ -191,7 +241,7 @@ impl Purse {
         let used = if self.day == granted.day { self.used.max(granted.used) } else { granted.used };
         let units = held.saturating_add(granted.units);
         let empty_until_ms = if granted.units == 0 { now_ms.saturating_add(ASK_AGAIN_MS) } else { 0 };
-        *self = Self { day: granted.day, units, used, debt: self.debt, empty_until_ms, silent_until_ms: 0 };
+        *self = Self { day: granted.day, units, used, empty_until_ms, silent_since_ms: 0, silent_until_ms: 0, ..*self };
         true
     }
 
@@ -241,7 +291,34 @@ pub const POLICY: &str = "daily";
 mod tests {
     use super::*;
 
-    const LENGTH: DayLength = DayLength::new(1_000);
+    const LENGTH: DayLength = DayLength(1_000);
+
+    #[test]
+    fn a_day_is_a_second_at_least() {
+        assert_eq!([0, 1, 849, 999].map(DayLength::new), [None; 4]);
+        assert_eq!((DayLength::new(1_000), DayLength::new(86_400_000)), (Some(LENGTH), Some(DayLength::UTC)));
+    }
+
+    #[test]
+    fn nobody_owes_more_than_the_day_or_for_longer_than_he_may() {
+        let mut purse = Purse::default();
+        purse.granted(Granted { day: Day(1), units: 5, used: 45 }, 1_000);
+        let owing = |purse: &Purse, cost, now_ms| purse.owing(Day(1), 60, cost, now_ms, 500);
+        purse.fell_silent(1_100);
+        purse.owe(10);
+        // What a question carries is owed while nobody knows whether it was counted.
+        assert_eq!(purse.take_debt(), 10);
+        assert_eq!((owing(&purse, 4, 1_200), owing(&purse, 6, 1_200)), (Owing::May { spare: 1 }, Owing::UsedUp));
+        purse.settle(10, false);
+        purse.fell_silent(1_300);
+        assert_eq!((owing(&purse, 5, 1_599), owing(&purse, 5, 1_600)), (Owing::May { spare: 0 }, Owing::TooLong));
+        let owed = purse.take_debt();
+        purse.granted(Granted { day: Day(1), units: 0, used: 55 }, 1_700);
+        purse.settle(owed, true);
+        assert_eq!((owing(&purse, 5, 1_700), owing(&purse, 6, 1_700)), (Owing::May { spare: 0 }, Owing::UsedUp));
+        purse.fell_silent(9_000);
+        assert_eq!(owing(&purse, 5, 9_100), Owing::May { spare: 0 }, "it was silent anew");
+    }
 
     #[test]
     fn a_day_begins_at_midnight_and_its_units_end_with_it() {

@@ -2,6 +2,7 @@
 //! never configuration or secrets.
 
 use drey_core::limit::Limits;
+use drey_core::quota::DayLength;
 use drey_core::settings::Ttl;
 use drey_store::{NeonConfig, Secret};
 use worker::Env;
@@ -72,6 +73,12 @@ pub fn limits(env: &Env) -> Result<Limits, ConfigError> {
         None => 1.0,
     };
     limits.scaled(scale).map_err(|error| wrong("LIMIT_SCALE", error.to_string()))
+}
+
+/// `QUOTA_DAY_MS`: how long a day of the quota is, at least a second. Default 24 hours.
+pub fn day(env: &Env) -> Result<DayLength, ConfigError> {
+    const NAME: &str = "QUOTA_DAY_MS";
+    DayLength::new(number(env, NAME, DayLength::UTC.ms())?).ok_or_else(|| wrong(NAME, "is below 1000"))
 }
 
 /// How long things are held: one variable each, by the name of the field.

@@ -20,7 +20,7 @@ use drey_core::cache::tags::Versions;
 use drey_core::id::{ApiKeyId, OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::redis::{Due, NamedBucket};
-use drey_core::limit::{Bucket, Charge, Clock, LimitView, Tier, Wish};
+use drey_core::limit::{Bucket, BucketKind, Charge, Clock, LimitView, Tier, Wish};
 use drey_core::quota::{self as day, Granted};
 use drey_core::role::{Plan, Region};
 use drey_store::usage::Reservation;
@@ -281,7 +281,11 @@ impl WorkspaceGate {
         };
         let is_shadow = self.tenant.settings.effective().is_some_and(|settings| settings.is_shadow(day::POLICY));
         match self.quota.stand(&self.state, need).await? {
-            Standing::UsedUp { .. } if is_shadow => self.in_shadow_of_the_day(subject, admit, known, need),
+            Standing::UsedUp { .. } | Standing::Silent if is_shadow => {
+                self.in_shadow_of_the_day(subject, admit, known, need)
+            }
+            // As when Postgres is silent to this gate itself: what it goes on with ends.
+            Standing::Silent => Ok(Admission::Unavailable),
             Standing::UsedUp { view, until_ms } => Ok(Admission::Denied(Denial {
                 retry_after_ms: until_ms,
                 policies: vec![day::POLICY.to_owned()],
@@ -301,7 +305,7 @@ impl WorkspaceGate {
         need: Need,
     ) -> worker::Result<Admission> {
         let admit = Admit { wanted: 0, ..admit.clone() };
-        let mut admission = self.charge(subject, &admit, known, Some((need, Standing::Owed)))?;
+        let mut admission = self.charge(subject, &admit, known, Some((need, Standing::Owed { spare: 0 })))?;
         if let Admission::Granted(grant) = &mut admission {
             grant.shadow.push(day::POLICY.to_owned());
         }
@@ -314,7 +318,8 @@ impl WorkspaceGate {
         let settings = self.tenant.settings.effective();
         let (Subject::Workspace(_), Some(known), Some(settings)) = (subject, known, settings) else { return None };
         let (quota, cost) = (settings.limits.daily(known.plan), u64::from(admit.cost));
-        Some(Need { org: known.org?, quota, cost, now_ms: self.now_ms() })
+        let owing_ms = self.tenant.settings.ttl().gate_stale_ms;
+        Some(Need { org: known.org?, quota, cost, now_ms: self.now_ms(), owing_ms })
     }
 
     /// A member who named a made-up revision a moment ago and does so again: he pays, and Postgres is not asked.
@@ -387,6 +392,7 @@ impl WorkspaceGate {
 
     fn grant(&self, known: Option<Known>, admit: &Admit, extra: u32, view: LimitView) -> Grant {
         let (known, ttl) = (known.unwrap_or_default(), self.tenant.settings.ttl());
+        let plan = known.plan;
         Grant {
             role: known.role.unwrap_or_default(),
             org: known.org,
@@ -401,9 +407,17 @@ impl WorkspaceGate {
             stale_ms: known.stale_ms,
             daily: None,
             due: None,
+            most: self.most(admit, plan),
             shadow: Vec::new(),
-            settings: self.tenant.settings.newer_than(admit.settings),
+            settings: self.tenant.settings.newer_than(admit.settings).map(Box::new),
         }
+    }
+
+    /// What an isolate may go on holding, if that is less than it holds: the plan or a limit was lowered.
+    fn most(&self, admit: &Admit, plan: Plan) -> Option<u32> {
+        let spec = self.tenant.settings.effective()?.limits.bucket(admit.tier, BucketKind::Principal, plan);
+        let share = u32::try_from(spec.lease_share()).unwrap_or(u32::MAX);
+        (admit.held > share).then_some(share)
     }
 }
 

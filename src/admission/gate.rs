@@ -100,8 +100,8 @@ async fn ask(
             return Err(Problem::not_found());
         }
         Ok(Admission::Unavailable) => {
-            leases.dropped(key);
-            return Err(gate_unavailable("the gate could not load its tenant"));
+            leases.unvouched(key);
+            return Err(gate_unavailable("the gate cannot vouch for what it knows"));
         }
         Err(Down::Limiter { grant, due, cause }) => {
             leases.asked(key);
@@ -109,7 +109,7 @@ async fn ask(
             return Ok((Rc::from(grant), view));
         }
         Err(Down::Gate(cause)) => {
-            leases.dropped(key);
+            leases.asked(key);
             return request.app.insurance.admit(request, &key.subject, &admit, &cause).await;
         }
     }
@@ -151,9 +151,11 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
                 }
                 app.leases.granted(key, need, &Rc::new(grant), sent_ms, clock::now_ms());
             }
-            // An empty bucket is no refusal of the calls that are paid for: whoever finds the purse empty asks again.
-            Ok(Admission::Denied(_)) | Err(Down::Limiter { .. }) => {}
-            Ok(_) | Err(Down::Gate(_)) => app.leases.dropped(key),
+            // An empty bucket is no refusal of the calls that are paid for: whoever finds the purse empty asks again. Nor is
+            // a gate that does not answer: what it has granted ends by itself.
+            Ok(Admission::Denied(_)) | Err(Down::Limiter { .. } | Down::Gate(_)) => {}
+            Ok(Admission::Unavailable | Admission::RevisionUnknown) => app.leases.unvouched(key),
+            Ok(Admission::NotFound) => app.leases.dropped(key),
         }
     });
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant};
 use drey_core::limit::redis::Due;
-use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, LimitView, Limits, Tier, charge};
+use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, Given, LimitView, Limits, Tier, charge, insured};
 use drey_core::role::{Plan, Region};
 use drey_durable_objects::workspace_gate::{Admit, Subject};
 use drey_store::{Caller, Session, gate};
@@ -21,21 +21,21 @@ use crate::request::Request;
 
 /// 1,024 callers of an isolate can be insured at once; one more evicts the one unseen for longest.
 const MOST_INSURED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
-/// The share of a tier that one isolate gives away by itself: ten isolates together give what the gate would have.
-const SHARE: u64 = 10;
 
-/// Whose bucket: a person's, or of a key that acts as one.
-type Insured = (UserId, Option<ApiKeyId>, Tier);
+/// Whose bucket: a person's, or of a key that acts as one; and how much it holds, as tenants of two plans must not make
+/// what was taken under the better one forgotten.
+type Insured = (UserId, Option<ApiKeyId>, Tier, u64);
 
 /// The local buckets of an isolate.
 #[derive(Debug)]
 pub struct Insurance {
     buckets: RefCell<LruCache<Insured, Bucket>>,
+    given: RefCell<Given>,
 }
 
 impl Default for Insurance {
     fn default() -> Self {
-        Self { buckets: RefCell::new(LruCache::new(MOST_INSURED)) }
+        Self { buckets: RefCell::new(LruCache::new(MOST_INSURED)), given: RefCell::default() }
     }
 }
 
@@ -54,7 +54,7 @@ impl Insurance {
         tracing::warn!(target: "gate", cause, object = subject.name(), "gate down: admitting on insurance");
         // Charged first: a caller over his share does not get to ask Postgres.
         let whole = request.app.settings.effective().limits.bucket(admit.tier, BucketKind::Principal, Plan::Free);
-        let view = self.charge(share(whole), user, admit.api_key, admit.cost)?;
+        let view = self.insure(insured(whole), user, admit)?;
         let grant = authorize(request, subject, user).await?.ok_or_else(Problem::not_found)?;
         Ok((Rc::new(grant), view))
     }
@@ -71,30 +71,44 @@ impl Insurance {
             return Err(limiter_unavailable(cause));
         };
         tracing::warn!(target: "limiter", cause, object = subject.name(), "Redis down: admitting on insurance");
-        self.charge(share(own.spec), user, admit.api_key, admit.cost)
+        self.insure(insured(own.spec), user, admit)
     }
 
     /// Charges a caller for naming a tenant that is not his: no gate of a stranger may keep his account.
     pub fn charge_stranger(&self, limits: &Limits, user: UserId) -> Outcome<()> {
-        self.charge(limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free), user, None, 1).map(|_| ())
+        let spec = limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free);
+        let charged =
+            self.with_bucket(spec, user, None, |bucket, now_ms| charge(std::slice::from_mut(bucket), now_ms, 1));
+        view(charged).map(|_| ())
     }
 
-    fn charge(&self, spec: BucketSpec, user: UserId, api_key: Option<ApiKeyId>, cost: u32) -> Outcome<LimitView> {
-        let mut buckets = self.buckets.borrow_mut();
-        let bucket = buckets.get_or_insert_mut((user, api_key, spec.tier), || Bucket::fresh(spec));
-        match charge(std::slice::from_mut(bucket), clock::now_ms(), cost) {
-            Some(Charge::Allowed { view }) => Ok(view),
-            Some(Charge::Denied { retry_after_ms, policies, view }) => {
-                Err(limited(&Denial { retry_after_ms, policies, view, believe_ms: None }))
-            }
-            None => Err(gate_unavailable("no bucket to charge")),
-        }
+    fn insure(&self, spec: BucketSpec, user: UserId, admit: &Admit) -> Outcome<LimitView> {
+        let mut given = self.given.borrow_mut();
+        view(self.with_bucket(spec, user, admit.api_key, |bucket, now_ms| given.charge(bucket, now_ms, admit.cost)))
+    }
+
+    fn with_bucket<T>(
+        &self,
+        spec: BucketSpec,
+        user: UserId,
+        api_key: Option<ApiKeyId>,
+        work: impl FnOnce(&mut Bucket, u64) -> T,
+    ) -> T {
+        let (mut buckets, now_ms) = (self.buckets.borrow_mut(), clock::now_ms());
+        let bucket = buckets.get_or_insert_mut((user, api_key, spec.tier, spec.burst), || Bucket::fresh(spec));
+        *bucket = bucket.with_spec(spec, now_ms);
+        work(bucket, now_ms)
     }
 }
 
-/// What one isolate gives away of a bucket.
-fn share(whole: BucketSpec) -> BucketSpec {
-    BucketSpec { limit: (whole.limit / SHARE).max(1), burst: (whole.burst / SHARE).max(1), ..whole }
+fn view(charged: Option<Charge>) -> Outcome<LimitView> {
+    match charged {
+        Some(Charge::Allowed { view }) => Ok(view),
+        Some(Charge::Denied { retry_after_ms, policies, view }) => {
+            Err(limited(&Denial { retry_after_ms, policies, view, believe_ms: None }))
+        }
+        None => Err(gate_unavailable("this isolate has given away what it may by itself")),
+    }
 }
 
 /// The role as Postgres has it now.
@@ -137,6 +151,7 @@ fn tenantless() -> Grant {
         stale_ms: None,
         daily: None,
         due: None,
+        most: None,
         shadow: Vec::new(),
         settings: None,
     }

@@ -141,11 +141,20 @@ impl Leases {
         let fresh = now_ms < held.until_ms.min(need.expires_ms) && held.sent_ms > told.roles_ms;
         held.reach(told.revision);
         let grant = held.grant.clone().filter(|grant| fresh && grant.revision >= least);
-        match (held.purse(need.tier).spend(now_ms, if grant.is_some() { need.cost } else { u32::MAX }), grant) {
+        let purse = held.purse(need.tier);
+        let spent = match grant {
+            Some(_) => purse.spend(now_ms, need.cost),
+            // Nothing is spent before it is known who spends it.
+            None => purse.refusal(now_ms, need.cost).map_or(Spend::Empty, Spend::Denied),
+        };
+        match (spent, grant) {
             (Spend::Denied(denial), _) => Turn::Stop(denial),
             (Spend::Paid(view), Some(grant)) => {
                 let ending = held.until_ms.saturating_sub(now_ms) * 4 < grant.workspace_lease_ms;
-                let renew = (ending || held.purse(need.tier).is_low(now_ms)) && held.asking_until_ms <= now_ms;
+                let purse = held.purse(need.tier);
+                // During a denial there is nothing to be had.
+                let wanted = (ending || purse.is_low(now_ms)) && purse.refusal(now_ms, u32::MAX).is_none();
+                let renew = wanted && held.asking_until_ms <= now_ms;
                 if renew {
                     held.asking_until_ms = now_ms + PATIENCE_MS;
                 }
@@ -195,7 +204,7 @@ impl Leases {
         let mut table = self.held.borrow_mut();
         let held = table.get_or_insert_mut(key, Held::default);
         held.asking_until_ms = 0;
-        held.purse(need.tier).denied(denial, now_ms);
+        held.purse(need.tier).denied(denial, need.cost, now_ms);
     }
 
     /// Takes the end of an attempt that brought neither grant nor denial of this caller.
@@ -205,7 +214,15 @@ impl Leases {
         }
     }
 
-    /// Drops everything of a caller in a tenant: he is not one of it, or the gate did not answer.
+    /// Ends what the gate has vouched for, because it no longer does. What is paid for stays, for when it does again.
+    pub(super) fn unvouched(&self, key: Key) {
+        if let Some(held) = self.held.borrow_mut().get_mut(&key) {
+            held.grant = None;
+            held.asking_until_ms = 0;
+        }
+    }
+
+    /// Drops everything of a caller in a tenant: he is not one of it.
     pub(super) fn dropped(&self, key: Key) {
         self.held.borrow_mut().pop(&key);
     }
@@ -236,5 +253,104 @@ impl Leases {
     /// Forgets a revision that Postgres does not know (the tenant was restored from a backup).
     pub(super) fn unlearn(&self, subject: Subject) {
         self.told.borrow_mut().pop(&subject);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use drey_core::role::{Plan, Region};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const KEY: Key = Key {
+        subject: Subject::User(UserId::from_uuid(Uuid::nil())),
+        user: UserId::from_uuid(Uuid::nil()),
+        program: None,
+    };
+
+    fn need(tier: Tier, cost: u32) -> Need {
+        Need { tier, cost, least_revision: None, expires_ms: u64::MAX }
+    }
+
+    fn grant(tokens: u32) -> Rc<Grant> {
+        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 9, reset_s: 1 };
+        Rc::new(Grant {
+            role: "editor".to_owned(),
+            org: None,
+            plan: Plan::Free,
+            region: Region::WesternEurope,
+            revision: 7,
+            authz_epoch: 2,
+            workspace_lease_ms: 1_000,
+            tokens,
+            tokens_ms: 5_000,
+            view,
+            stale_ms: None,
+            daily: None,
+            due: None,
+            most: None,
+            shadow: Vec::new(),
+            settings: None,
+        })
+    }
+
+    /// A caller who holds four tokens of each of two tiers, from the time 1,000 on.
+    fn holding() -> Leases {
+        let leases = Leases::default();
+        for tier in [Tier::Standard, Tier::Relaxed] {
+            leases.granted(KEY, need(tier, 1), &grant(5), 1_000, 1_010);
+        }
+        leases
+    }
+
+    fn goes(leases: &Leases, tier: Tier, cost: u32, now_ms: u64) -> bool {
+        matches!(leases.turn(KEY, need(tier, cost), now_ms, false), Turn::Go { .. })
+    }
+
+    #[test]
+    fn a_gate_that_does_not_answer_takes_nothing_that_is_paid_for() {
+        let leases = holding();
+        assert!(matches!(leases.turn(KEY, need(Tier::Standard, 9), 1_020, false), Turn::Ask { .. }));
+        leases.asked(KEY);
+        assert!(goes(&leases, Tier::Relaxed, 4, 1_030));
+        assert!(goes(&leases, Tier::Standard, 4, 1_030));
+    }
+
+    #[test]
+    fn a_gate_that_cannot_vouch_ends_the_role_and_keeps_the_tokens() {
+        let leases = holding();
+        leases.unvouched(KEY);
+        assert!(
+            matches!(leases.turn(KEY, need(Tier::Relaxed, 1), 1_020, false), Turn::Ask { wish, .. } if wish.held == 4)
+        );
+        leases.granted(KEY, need(Tier::Standard, 0), &grant(0), 1_030, 1_040);
+        assert!(goes(&leases, Tier::Relaxed, 4, 1_050));
+    }
+
+    #[test]
+    fn one_who_is_no_member_keeps_nothing() {
+        let leases = holding();
+        leases.dropped(KEY);
+        assert!(
+            matches!(leases.turn(KEY, need(Tier::Relaxed, 1), 1_020, false), Turn::Ask { wish, .. } if wish.held == 0)
+        );
+    }
+
+    #[test]
+    fn what_was_too_dear_is_refused_with_or_without_a_grant_and_the_rest_is_not() {
+        let leases = holding();
+        let denial = Denial {
+            retry_after_ms: 9_000,
+            policies: vec!["relaxed".to_owned()],
+            view: grant(1).view.clone(),
+            believe_ms: None,
+        };
+        leases.denied(KEY, need(Tier::Relaxed, 6), &denial, 1_020);
+        assert!(matches!(leases.turn(KEY, need(Tier::Relaxed, 6), 1_030, false), Turn::Stop(_)));
+        assert!(goes(&leases, Tier::Relaxed, 1, 1_030));
+        // Past its second the role has to be asked for, by whoever may still pass.
+        assert!(matches!(leases.turn(KEY, need(Tier::Relaxed, 6), 2_500, false), Turn::Stop(_)));
+        assert!(matches!(leases.turn(KEY, need(Tier::Relaxed, 1), 2_500, false), Turn::Ask { .. }));
     }
 }

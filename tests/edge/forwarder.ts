@@ -10,8 +10,8 @@ export interface Forwarder extends AsyncDisposable {
   url: string;
   /** How many requests held all of these texts, in a statement or in a parameter. */
   count(...texts: string[]): number;
-  /** Answers everything as Neon does when it cannot reach the database, until it is up again. */
-  down(is: boolean): void;
+  /** Answers everything, or what holds this text, as Neon does when it cannot reach the database, until it is up again. */
+  down(is: boolean, text?: string): void;
   /** Holds back the answers of requests with this text, after the database has given them, until released. */
   hold(text: string): { held(): number; release(): void };
 }
@@ -26,12 +26,13 @@ export async function forwarder(): Promise<Forwarder> {
   const seen: string[] = [];
   const holds: Held[] = [];
   let isDown = false;
+  let downFor = "";
   const server = createServer(async (request, response) => {
     const parts: Uint8Array[] = [];
     for await (const part of request) parts.push(part as Uint8Array);
     const body = Buffer.concat(parts).toString();
     seen.push(body);
-    if (isDown) {
+    if (isDown && body.includes(downFor)) {
       const message = "Control plane request failed: endpoint is temporarily unavailable";
       response.writeHead(500, { "content-type": "application/json" }).end(JSON.stringify({ message }));
       return;
@@ -59,8 +60,9 @@ export async function forwarder(): Promise<Forwarder> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/sql`,
     count: (...texts) => seen.filter((body) => texts.every((text) => body.includes(text))).length,
-    down: (is) => {
+    down: (is, text = "") => {
       isDown = is;
+      downFor = text;
     },
     hold: (text) => {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -1,6 +1,15 @@
 /** When gates fail every call: authorization never opens, limits shrink, the strict tier is closed. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, type OwnedWorkspace, user } from "./actors.ts";
+import {
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  inTurn,
+  type OwnedWorkspace,
+  strangerTo,
+  user,
+} from "./actors.ts";
 import type { Org } from "./shapes.ts";
 import { type OwnCell, world } from "./world.ts";
 
@@ -31,6 +40,16 @@ test("a caller over that tenth is refused without asking Postgres", async () => 
   const refused = answers[11];
   expect(refused?.status).toBe(429);
   expect(refused?.headers.get("server-timing")).toContain('db;dur=0;desc="0"');
+});
+
+test("however many names callers have, an isolate gives in all no more than a hundred of them may have", async () => {
+  const LIMITS = JSON.stringify({ anonymous: { base: 9_999 }, relaxed: { base: 10, window_ms: 3_600_000 } });
+  await using alone = await world().restart({ LIMITS }, { broken: "GATE" });
+  const callers = await inTurn(101, () => strangerTo(alone.api));
+  const answers = await inTurn(101, (index) => call(callers[index] ?? place.owner, "GET", "/v1/me"));
+  expect(answers.slice(0, 100).map((answer) => answer.status)).toEqual(Array(100).fill(200));
+  expectProblem(answers[100] ?? expect.unreachable(), 503, "gate-unavailable");
+  expectProblem(await call(callers[0] ?? place.owner, "GET", "/v1/me"), 429, "rate-limited");
 });
 
 test("a stranger's answer is 404, and too little role is 403", async () => {

@@ -171,6 +171,48 @@ test("while Postgres does not answer calls go on, and are counted when it does",
   });
 });
 
+test("while only the organisation's gate is silent nobody owes more than the day, nor for longer than a gate may be", async () => {
+  await using way = await forwarder();
+  const vars = { NEON_HTTP_URL: way.url, GATE_REFRESH_MS: "100", GATE_STALE_MS: "3000" };
+  await using warm = await world().restart(limits(QUOTA, vars));
+  const [greedy, patient] = [await home(warm.api), await home(warm.api)];
+  const plan = { plan: "enterprise" };
+  expectStatus(await call(patient.owner, "PUT", `/v1/orgs/${patient.org_id}/plan`, plan), 200);
+  way.down(true, "quota_reserve");
+  const answers = await inTurn(QUOTA + 20, () => act(greedy.owner, greedy));
+  // What a lease holds is owed too.
+  expect(admitted(answers)).toBeLessThanOrEqual(QUOTA);
+  expect(admitted(answers)).toBeGreaterThan(QUOTA / 2);
+  const over = answers.find((answer) => answer.status !== 200) ?? expect.unreachable();
+  expectProblem(over, 429, "quota-exceeded");
+  expectStatus(await act(patient.owner, patient), 200);
+  const silent = await poll("the end of patience", async () => {
+    const answer = await act(patient.owner, patient);
+    return answer.status === 200 ? undefined : answer;
+  });
+  expectProblem(silent, 503, "gate-unavailable");
+  way.down(false);
+  await poll("the source", async () => (await act(patient.owner, patient)).status === 200);
+  // Whoever asks again brings the debt along.
+  await poll("the debt", async () => {
+    await act(greedy.owner, greedy);
+    return (await usage(greedy.owner, greedy.org_id)).today.used >= QUOTA;
+  });
+});
+
+test.each(["0", "849", "999", "day"])(
+  "a day of %s ms is refused by name at the first request",
+  async (ms) => {
+    await using wrong = await world().restart(limits(QUOTA, { QUOTA_DAY_MS: ms }));
+    const answer = await fetch(`${wrong.api}/v1/me`);
+    expect(answer.status).toBe(503);
+    const said = await poll("the log", async () =>
+      (await wrong.logs()).find((line) => line.includes("QUOTA_DAY_MS")),
+    );
+    expect(said).toMatch(/QUOTA_DAY_MS is (below 1000|not a whole number)/);
+  },
+);
+
 test("usage shows thirty days, newest first, to any member", async () => {
   const place = await home(cell.api);
   const guest = await member(place, "viewer");

@@ -13,7 +13,7 @@ const TOKENS_MS: u64 = 5_000;
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A call to an isolate, after a pause, answered after a delay.
-    Call { isolate: usize, pause_ms: u64, delay_ms: u64 },
+    Call { isolate: usize, cost: u32, pause_ms: u64, delay_ms: u64 },
     /// An isolate is gone with everything it held.
     Evict { isolate: usize },
     /// The gate restarts from what it has stored.
@@ -21,8 +21,9 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let call = (0_usize..4, prop_oneof![6 => 0_u64..20, 1 => 0_u64..9_000], 0_u64..40)
-        .prop_map(|(isolate, pause_ms, delay_ms)| Step::Call { isolate, pause_ms, delay_ms });
+    let cost = prop_oneof![8 => Just(1_u32), 1 => 2_u32..12];
+    let call = (0_usize..4, cost, prop_oneof![6 => 0_u64..20, 1 => 0_u64..9_000], 0_u64..40)
+        .prop_map(|(isolate, cost, pause_ms, delay_ms)| Step::Call { isolate, cost, pause_ms, delay_ms });
     let evict = (0_usize..4).prop_map(|isolate| Step::Evict { isolate });
     prop::collection::vec(prop_oneof![20 => call, 1 => evict, 1 => Just(Step::Restart)], 1..300)
 }
@@ -45,27 +46,34 @@ impl World {
         match step {
             Step::Evict { isolate } => self.purses[isolate] = Purse::default(),
             Step::Restart => self.bucket = Bucket::restart(*self.bucket.spec(), self.bucket.stored()),
-            Step::Call { isolate, pause_ms, delay_ms } => {
+            Step::Call { isolate, cost, pause_ms, delay_ms } => {
                 self.now_ms += pause_ms;
-                self.call(isolate, delay_ms);
+                // A dearer call than the bucket holds would be paid by all of it.
+                let cost = cost.min(u32::try_from(self.bucket.spec().burst).unwrap_or(u32::MAX));
+                self.call(isolate, cost, delay_ms);
             }
         }
     }
 
-    fn call(&mut self, isolate: usize, delay_ms: u64) {
+    fn call(&mut self, isolate: usize, cost: u32, delay_ms: u64) {
         let purse = &mut self.purses[isolate];
-        purse.arrive(self.now_ms, 1);
-        match purse.spend(self.now_ms, 1) {
-            Spend::Paid(_) => self.admitted.push(self.now_ms),
+        purse.arrive(self.now_ms, cost);
+        match purse.spend(self.now_ms, cost) {
+            Spend::Paid(_) => self.admit(cost),
             Spend::Denied(_) => {}
-            Spend::Empty => self.ask(isolate, delay_ms),
+            Spend::Empty => self.ask(isolate, cost, delay_ms),
         }
     }
 
-    fn ask(&mut self, isolate: usize, delay_ms: u64) {
+    /// A call of two is two admissions.
+    fn admit(&mut self, cost: u32) {
+        self.admitted.extend((0..cost).map(|_| self.now_ms));
+    }
+
+    fn ask(&mut self, isolate: usize, cost: u32, delay_ms: u64) {
         let (sent_ms, wish) = (self.now_ms, self.purses[isolate].wish(self.now_ms));
         let buckets = std::slice::from_mut(&mut self.bucket);
-        let (charge, extra) = charge_up_to(buckets, sent_ms + delay_ms / 2, 1, wish).expect("one bucket");
+        let (charge, extra) = charge_up_to(buckets, sent_ms + delay_ms / 2, cost, wish).expect("one bucket");
         if let Some(row) = self.bucket.unsaved() {
             self.bucket.saved(row);
         }
@@ -74,12 +82,12 @@ impl World {
         purse.answered();
         match charge {
             Charge::Allowed { view } => {
-                self.debited += 1 + u64::from(extra);
-                purse.granted(&grant(1 + extra, view), 1, sent_ms, self.now_ms);
-                self.admitted.push(self.now_ms);
+                self.debited += u64::from(cost + extra);
+                purse.granted(&grant(cost + extra, view), cost, sent_ms, self.now_ms);
+                self.admit(cost);
             }
             Charge::Denied { retry_after_ms, policies, view } => {
-                purse.denied(&Denial { retry_after_ms, policies, view, believe_ms: None }, self.now_ms);
+                purse.denied(&Denial { retry_after_ms, policies, view, believe_ms: None }, cost, self.now_ms);
             }
         }
     }
@@ -100,6 +108,7 @@ fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
         stale_ms: None,
         daily: None,
         due: None,
+        most: None,
         shadow: Vec::new(),
         settings: None,
     }

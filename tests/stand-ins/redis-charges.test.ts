@@ -44,12 +44,54 @@ describe.each(engines)("$name", (engine) => {
     }
   });
 
+  test("under another pace what was taken stays taken, and a block ends", async () => {
+    const key = `{${crypto.randomUUID()}}:bucket`;
+    const HOUR_US = 3_600_000_000;
+    /** Paid, beyond, microseconds until it is full, milliseconds of block; of a bucket that fills in an hour. */
+    const charge = async (cost: number, burst: number, block = 0) =>
+      (await send("EVAL", SCRIPT, 1, key, cost, 0, 0, HOUR_US / burst, HOUR_US, burst, block, 0)) as number[];
+    const left = (answer: number[], burst: number) =>
+      Math.round(burst - (answer[2] ?? 0) / (HOUR_US / burst));
+    expect(left(await charge(400, 1_000), 1_000)).toBe(600);
+    // 400 of 1,000 were taken; of 2,000 that leaves 1,600.
+    expect(left(await charge(0, 2_000), 2_000)).toBe(1_600);
+    expect(left(await charge(100, 2_000), 2_000)).toBe(1_500);
+    // Of ten more than all is taken: none is left, and the first is back after a tenth of the hour.
+    const refused = await charge(1, 10, 9_000);
+    expect([refused[0], left(refused, 10), refused[3]]).toEqual([0, 0, 9_000]);
+    expect(refused[2]).toBeLessThanOrEqual(HOUR_US);
+    const other = await charge(1, 100);
+    expect([other[0], left(other, 100), other[3]]).toEqual([1, 89, 0]);
+  });
+
+  test("a bucket that an earlier script stored is read as it is", async () => {
+    const key = `{${crypto.randomUUID()}}:bucket`;
+    const now = Date.now();
+    await send("SET", key, `${(now + 60_000) * 1_000} 0 ${now}`);
+    const answer = (await send(
+      "EVAL",
+      SCRIPT,
+      1,
+      key,
+      0,
+      0,
+      0,
+      1_000_000,
+      100_000_000,
+      100,
+      0,
+      0,
+    )) as number[];
+    expect(answer[0]).toBe(1);
+    expect(Math.round((answer[2] ?? 0) / 1_000_000)).toBe(60);
+  });
+
   /** Lets time pass for a bucket: everything in it is that much longer ago. */
   async function age(key: string, ms: number): Promise<void> {
     const stored = await send("GET", key);
     if (stored === null) return;
-    const [fullAtUs = 0, blockUntilMs = 0, seenMs = 0] = String(stored).split(" ").map(Number);
-    const aged = [fullAtUs - ms * 1_000, Math.max(blockUntilMs - ms, 0), seenMs - ms];
+    const [fullAtUs = 0, blockUntilMs = 0, seenMs = 0, ...rest] = String(stored).split(" ").map(Number);
+    const aged = [fullAtUs - ms * 1_000, Math.max(blockUntilMs - ms, 0), seenMs - ms, ...rest];
     await send("SET", key, aged.join(" "), "KEEPTTL");
   }
 

@@ -35,6 +35,8 @@ impl Batch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Denied {
     denial: Denial,
+    /// What was too dear. A cheaper call may still pass.
+    cost: u32,
     /// Until when the caller is told to wait.
     until_ms: u64,
     /// Until when the gate is not asked again.
@@ -76,19 +78,23 @@ impl Purse {
         self.latest_ms = self.latest_ms.max(now_ms);
     }
 
-    /// Pays from what is in hand.
+    /// Pays from what is in hand, whatever was refused meanwhile: it is paid for already.
     pub fn spend(&mut self, now_ms: u64, cost: u32) -> Spend {
-        if let Some(denied) = &self.denied {
-            if now_ms < denied.believed_until_ms {
-                return Spend::Denied(remaining(&denied.denial, denied.until_ms.saturating_sub(now_ms)));
-            }
-            self.denied = None;
-        }
-        let Some(view) = self.view.clone().filter(|_| self.tokens(now_ms) >= cost) else { return Spend::Empty };
+        let there = self.tokens(now_ms) >= cost;
+        let Some(view) = self.view.clone().filter(|_| there) else {
+            return self.refusal(now_ms, cost).map_or(Spend::Empty, Spend::Denied);
+        };
         let from_older = self.older.left(now_ms).min(cost);
         self.older.tokens -= from_older;
         self.newer.tokens -= cost - from_older;
         Spend::Paid(LimitView { remaining: view.remaining + u64::from(self.tokens(now_ms)), ..view })
+    }
+
+    /// The denial that is not over and holds for a call of this cost: what was too dear says nothing of a cheaper call.
+    #[must_use]
+    pub fn refusal(&self, now_ms: u64, cost: u32) -> Option<Denial> {
+        let denied = self.denied.as_ref().filter(|denied| now_ms < denied.believed_until_ms && cost >= denied.cost)?;
+        Some(remaining(&denied.denial, denied.until_ms.saturating_sub(now_ms)))
     }
 
     /// Whether what is in hand lasts for less than a quarter of a second at the observed rate: worth asking before it is
@@ -138,6 +144,9 @@ impl Purse {
             let until_ms = if newer.tokens > 0 { newer.until_ms.min(batch.until_ms) } else { batch.until_ms };
             self.newer = Batch { tokens: newer.tokens.saturating_add(batch.tokens), until_ms };
         }
+        if let Some(most) = grant.most {
+            self.narrow(most, now_ms);
+        }
         self.view = Some(grant.view.clone());
         self.denied = None;
         if now_ms.saturating_sub(self.since_ms) >= AHEAD_MS {
@@ -145,11 +154,18 @@ impl Purse {
         }
     }
 
-    /// Takes a denial. It counts from the moment it was received, so that waiting it out is never too short.
-    pub fn denied(&mut self, denial: &Denial, now_ms: u64) {
+    /// Gives up what is in hand beyond this many.
+    fn narrow(&mut self, most: u32, now_ms: u64) {
+        self.newer.tokens = self.newer.left(now_ms).min(most);
+        self.older.tokens = self.older.left(now_ms).min(most - self.newer.tokens);
+    }
+
+    /// Takes a denial of a call of this cost. It counts from the moment it was received, so that waiting it out is never too short.
+    pub fn denied(&mut self, denial: &Denial, cost: u32, now_ms: u64) {
         let believe_ms = denial.believe_ms.unwrap_or(denial.retry_after_ms).min(denial.retry_after_ms);
         self.denied = Some(Denied {
             denial: denial.clone(),
+            cost,
             until_ms: now_ms.saturating_add(denial.retry_after_ms),
             believed_until_ms: now_ms.saturating_add(believe_ms),
         });
@@ -188,6 +204,7 @@ mod tests {
             stale_ms: None,
             daily: None,
             due: None,
+            most: None,
             shadow: Vec::new(),
             settings: None,
         }
@@ -232,14 +249,49 @@ mod tests {
             view: grant(1).view,
             believe_ms: None,
         };
-        purse.denied(&denial, 1_000);
+        purse.denied(&denial, 1, 1_000);
         assert!(
             matches!(purse.spend(1_500, 1), Spend::Denied(left) if left.retry_after_ms == 1500 && left.view.reset_s == 2)
         );
         assert_eq!(purse.spend(3_000, 1), Spend::Empty);
         // One that may end early tells its whole wait, and is asked about again before.
-        purse.denied(&Denial { retry_after_ms: 60_000, believe_ms: Some(100), ..denial }, 5_000);
+        purse.denied(&Denial { retry_after_ms: 60_000, believe_ms: Some(100), ..denial }, 1, 5_000);
         assert!(matches!(purse.spend(5_099, 1), Spend::Denied(left) if left.retry_after_ms == 59_901));
         assert_eq!(purse.spend(5_100, 1), Spend::Empty);
+    }
+
+    #[test]
+    fn what_was_too_dear_refuses_nothing_cheaper() {
+        let mut purse = Purse::default();
+        purse.granted(&grant(4), 1, 0, 10);
+        let denial = Denial {
+            retry_after_ms: 2000,
+            policies: vec!["relaxed".to_owned()],
+            view: grant(1).view,
+            believe_ms: None,
+        };
+        purse.denied(&denial, 5, 20);
+        assert!(matches!(purse.spend(30, 5), Spend::Denied(_)));
+        for left in [2, 1, 0] {
+            assert!(matches!(purse.spend(30, 1), Spend::Paid(view) if view.remaining == 100 + left));
+        }
+        assert_eq!(purse.spend(30, 4), Spend::Empty, "the gate may have four, and knows");
+        assert!(matches!(purse.spend(30, 9), Spend::Denied(_)));
+        purse.denied(&denial, 1, 40);
+        assert!(matches!(purse.spend(50, 1), Spend::Denied(_)));
+    }
+
+    #[test]
+    fn a_lowered_limit_takes_what_is_in_hand_beyond_it() {
+        let mut purse = Purse::default();
+        purse.granted(&grant(100), 1, 0, 10);
+        purse.granted(&grant(50), 1, 20, 30);
+        assert_eq!(purse.tokens(30), 148);
+        purse.granted(&Grant { most: Some(60), ..grant(0) }, 0, 40, 50);
+        assert_eq!(purse.tokens(50), 60);
+        purse.granted(&Grant { most: Some(12), ..grant(0) }, 0, 60, 70);
+        assert_eq!(purse.tokens(70), 12);
+        purse.granted(&grant(3), 1, 80, 90);
+        assert_eq!(purse.tokens(90), 14);
     }
 }

@@ -39,12 +39,15 @@ impl Bucket {
         &self.spec
     }
 
-    /// The same bucket under other settings, as when the plan changed. What was taken stays taken; a block ends, because it
-    /// was made by a rule that holds no more.
+    /// The same bucket under other settings, as when the plan changed. What was taken stays taken, token by token, but no
+    /// more is missing than it holds now; a block ends, because it was made by a rule that holds no more.
     #[must_use]
-    pub fn with_spec(self, spec: BucketSpec) -> Self {
-        let block_until_ms = if spec == self.spec { self.block_until_ms } else { 0 };
-        Self { spec, block_until_ms, ..self }
+    pub fn with_spec(self, spec: BucketSpec, now_ms: u64) -> Self {
+        if spec == self.spec {
+            return self;
+        }
+        let gcra = self.gcra.rescaled(&self.spec, &spec, now_ms);
+        Self { spec, gcra, block_until_ms: 0, ..self }
     }
 
     /// The same bucket in shadow, or out of it: a bucket in shadow is charged and refuses nothing.
@@ -201,7 +204,7 @@ pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) 
         return Some((charged, 0));
     }
     let there = buckets.iter().map(|bucket| bucket.gcra.remaining(&bucket.spec, now_ms)).min()?;
-    let share = buckets.iter().map(|bucket| bucket.spec.burst / 8).min()?;
+    let share = buckets.iter().map(|bucket| bucket.spec.lease_share()).min()?;
     if !would_refuse(buckets, now_ms, 1).is_empty() {
         return Some((charged, 0));
     }
@@ -304,8 +307,39 @@ mod tests {
         }
         bucket.saved(bucket.unsaved().expect("a block is stored"));
         let spec = BucketSpec { limit: 100, burst: 100, ..*bucket.spec() };
-        let mut bucket = bucket.with_spec(spec);
+        let mut bucket = bucket.with_spec(spec, 5_000);
         assert_eq!(bucket.unsaved().map(|row| row.block_until_ms), Some(0));
         assert!(matches!(charge(std::slice::from_mut(&mut bucket), 6_000, 1), Some(Charge::Allowed { .. })));
+    }
+
+    #[test]
+    fn what_was_taken_stays_taken_under_another_plan() {
+        let spec = |plan| Limits::default().bucket(Tier::Standard, BucketKind::Principal, plan);
+        let taken = |tokens| {
+            let mut bucket = Bucket::fresh(spec(Plan::Enterprise));
+            let _ = charge(std::slice::from_mut(&mut bucket), 5_000, tokens);
+            bucket
+        };
+        let left = |bucket: Bucket, plan| bucket.with_spec(spec(plan), 5_000).view(5_000).remaining;
+        assert_eq!(left(taken(0), Plan::Free), 100);
+        assert_eq!(left(taken(40), Plan::Free), 60);
+        assert_eq!(left(taken(9_000), Plan::Free), 0, "1,000 are left of 10,000, and 100 are all there is now");
+        // No more is missing than a bucket holds: the first token is back after 600 ms, not after a share of 9,000.
+        assert_eq!(taken(9_000).with_spec(spec(Plan::Free), 5_000).view(5_600).remaining, 1);
+        let upgraded = taken(9_000).with_spec(spec(Plan::Free), 5_000).with_spec(spec(Plan::Enterprise), 5_000);
+        assert_eq!(upgraded.view(5_000).remaining, 9_900);
+    }
+
+    /// Shorter pauses between tokens must not make a debt of an hour out of that of a second, nor the reverse.
+    #[test]
+    fn another_window_counts_tokens_and_not_time() {
+        let [mut bucket, ..] = buckets(Tier::Relaxed);
+        let _ = charge(std::slice::from_mut(&mut bucket), 5_000, 500);
+        let hourly = BucketSpec { window_ms: 3_600_000, ..*bucket.spec() };
+        assert_eq!(bucket.with_spec(hourly, 5_000).view(5_000).remaining, 0);
+        let second = BucketSpec { window_ms: 1_000, ..*bucket.spec() };
+        assert_eq!(bucket.with_spec(second, 5_000).view(6_000).remaining, 500);
+        let later = bucket.with_spec(hourly, 5_000);
+        assert_eq!(later.unsaved().map(|row| row.mark > Mark(5_000_000 + 3_600_000_000)), Some(true), "stored ahead");
     }
 }

@@ -41,6 +41,12 @@ impl BucketSpec {
         self.interval_us().saturating_mul(if self.burst == 0 { 1 } else { self.burst })
     }
 
+    /// The most tokens that one isolate may hold of it: an eighth.
+    #[must_use]
+    pub const fn lease_share(&self) -> u64 {
+        self.burst / 8
+    }
+
     /// A cost above the burst could never be paid: it empties the bucket instead.
     const fn charge_us(&self, cost: u32) -> u64 {
         let charge = self.interval_us().saturating_mul(cost as u64);
@@ -97,6 +103,17 @@ impl Gcra {
         }
         self.full_at_us = full_at_us;
         Take::Allowed { remaining: self.remaining(spec, now_ms), reset_ms: self.reset_ms(now_ms) }
+    }
+
+    /// The same bucket when `old` settings give way to `new` ones: as many tokens are missing, rounded up, and never more
+    /// than there are.
+    #[must_use]
+    pub fn rescaled(self, old: &BucketSpec, new: &BucketSpec, now_ms: u64) -> Self {
+        let at_us = now_ms.saturating_mul(1000);
+        let missing_us = u128::from(self.full_at_us.saturating_sub(at_us));
+        let scaled_us = (missing_us * u128::from(new.interval_us())).div_ceil(u128::from(old.interval_us()));
+        let scaled_us = u64::try_from(scaled_us).unwrap_or(u64::MAX).min(new.tolerance_us());
+        if scaled_us == 0 { self } else { Self { full_at_us: at_us.saturating_add(scaled_us) } }
     }
 
     /// Whole tokens in the bucket.

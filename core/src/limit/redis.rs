@@ -64,7 +64,7 @@ impl Due {
 
 /// An eighth of the smallest bucket, less what the isolate holds: see [`super::charge_up_to`].
 fn share(buckets: &[NamedBucket], held: u32) -> u64 {
-    let eighth = buckets.iter().map(|bucket| bucket.spec.burst / 8).min().unwrap_or_default();
+    let eighth = buckets.iter().map(|bucket| bucket.spec.lease_share()).min().unwrap_or_default();
     eighth.saturating_sub(u64::from(held))
 }
 

@@ -85,7 +85,7 @@ impl Meter {
             payer.buckets(&settings.limits, price.tier, price.plan).into_iter().unzip();
         let mut held = Vec::with_capacity(names.len());
         for (name, spec) in names.iter().zip(specs) {
-            let bucket = self.bucket(name, spec)?;
+            let bucket = self.bucket(name, spec, now_ms)?;
             held.push(bucket.in_shadow(settings.is_shadow(&bucket.policy())));
         }
         let shadow = would_refuse(&held, now_ms, price.cost);
@@ -112,9 +112,9 @@ impl Meter {
         Ok(())
     }
 
-    fn bucket(&self, name: &str, spec: BucketSpec) -> worker::Result<Bucket> {
+    fn bucket(&self, name: &str, spec: BucketSpec, now_ms: u64) -> worker::Result<Bucket> {
         if let Some(bucket) = self.buckets.borrow().get(name) {
-            return Ok(bucket.with_spec(spec));
+            return Ok(bucket.with_spec(spec, now_ms));
         }
         let query = "select mark, block_until_ms from bucket where name = ?";
         let rows: Vec<Row> = self.sql.exec(query, vec![SqlStorageValue::from(name.to_owned())])?.to_array()?;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use drey_core::id::OrgId;
 use drey_core::limit::LimitView;
-use drey_core::quota::{Day, DayLength, Granted, Purse, StoredPurse};
+use drey_core::quota::{Day, DayLength, Granted, Owing, Purse, StoredPurse};
 use drey_core::trace::Traceparent;
 use drey_store::usage::{self, Reservation};
 use drey_store::{Caller, Deadline, Neon, Session, StoreError, Timings};
@@ -36,6 +36,8 @@ pub(super) struct Need {
     pub(super) quota: u64,
     pub(super) cost: u64,
     pub(super) now_ms: u64,
+    /// For how long calls may go on as a debt while the source is silent.
+    pub(super) owing_ms: u64,
 }
 
 /// A gate's part of the day.
@@ -104,8 +106,10 @@ impl Asking {
 pub(super) enum Standing {
     /// There is enough in hand; so many units more could be spent.
     Paid { spare: u64 },
-    /// The source is silent: go on, and owe it.
-    Owed,
+    /// The source is silent: go on, and owe it; so many units more could be owed.
+    Owed { spare: u64 },
+    /// The source has been silent for too long.
+    Silent,
     /// Nothing is left of the day.
     UsedUp { view: LimitView, until_ms: u64 },
 }
@@ -114,9 +118,8 @@ impl Standing {
     /// How many tokens may be granted besides, of those that are wanted.
     pub(super) fn at_most(&self, wanted: u32) -> u32 {
         match self {
-            Self::Paid { spare } => wanted.min(u32::try_from(*spare).unwrap_or(u32::MAX)),
-            Self::Owed => wanted,
-            Self::UsedUp { .. } => 0,
+            Self::Paid { spare } | Self::Owed { spare } => wanted.min(u32::try_from(*spare).unwrap_or(u32::MAX)),
+            Self::UsedUp { .. } | Self::Silent => 0,
         }
     }
 }
@@ -130,13 +133,14 @@ struct Row {
 
 impl Quota {
     pub(super) fn new(state: &State, env: &Env) -> Self {
-        let length = environment::number(env, "QUOTA_DAY_MS", 86_400_000).unwrap_or(86_400_000);
+        // A wrong one stops the Worker at its first request.
+        let length = environment::day(env).unwrap_or(DayLength::UTC);
         let wait_ms = environment::number(env, "QUOTA_WAIT_MS", 1_500).unwrap_or(1_500);
         Self(Rc::new(Held {
             sql: state.storage().sql(),
             env: env.clone(),
             neon: environment::neon(env).ok().map(Neon::new),
-            length: DayLength::new(length),
+            length,
             wait_ms: u32::try_from(wait_ms).unwrap_or(u32::MAX),
             purse: RefCell::default(),
             stored: Cell::new(None),
@@ -152,10 +156,10 @@ impl Quota {
             // Nobody waits for a source that was silent: it is asked aside until it answers.
             if held.purse.borrow().is_silent() {
                 self.fill_aside(state, need);
-                return Ok(Standing::Owed);
+                return Ok(held.owing(need));
             }
             if held.ensure(Source::OrgGate, need).await.is_err() {
-                return Ok(Standing::Owed);
+                return Ok(held.owing(need));
             }
         }
         let (day, purse) = (held.today(need.now_ms), *held.purse.borrow());
@@ -173,7 +177,7 @@ impl Quota {
         let units = need.cost.saturating_add(u64::from(extra));
         let day = held.today(need.now_ms);
         let mut purse = held.purse.borrow_mut();
-        if matches!(standing, Standing::Owed) || !purse.spend(day, units) {
+        if matches!(standing, Standing::Owed { .. }) || !purse.spend(day, units) {
             purse.owe(units);
         }
         let view = purse.view(held.length, need.quota, need.now_ms);
@@ -188,7 +192,8 @@ impl Quota {
         let held = &self.0;
         held.load(now_ms)?;
         held.purse.borrow_mut().begin(asked.day, held.length.day(now_ms));
-        let need = Need { org: asked.org, quota: asked.quota, cost: asked.wanted, now_ms };
+        // Whoever asks owes by himself: this gate says that it cannot count.
+        let need = Need { org: asked.org, quota: asked.quota, cost: asked.wanted, now_ms, owing_ms: 0 };
         held.purse.borrow_mut().owe(asked.owed);
         // A debt is counted at once: it would end with this object.
         let counted = if asked.owed == 0 { Ok(()) } else { held.fill(Source::Postgres, need).await };
@@ -272,9 +277,12 @@ impl Held {
         let mut purse = self.purse.borrow_mut();
         match granted {
             // An answer about a day that is over says nothing of today: the call goes on as if there were none.
-            Ok(granted) => purse.granted(granted, need.now_ms).then_some(()).ok_or(()),
+            Ok(granted) => {
+                purse.settle(owed, true);
+                purse.granted(granted, need.now_ms).then_some(()).ok_or(())
+            }
             Err(cause) => {
-                purse.owe(owed);
+                purse.settle(owed, false);
                 purse.fell_silent(need.now_ms);
                 worker::console_warn!("quota: the source is silent: {cause}");
                 Err(())
@@ -297,6 +305,16 @@ impl Held {
         let client = GateClient { env: &self.env, timeout_ms: self.wait_ms };
         let given = client.reserve(asked).await.map_err(|error| error.to_string())?;
         given.ok_or_else(|| "the organisation's gate could not reach Postgres".to_owned())
+    }
+
+    /// How a call stands that the source says nothing about.
+    fn owing(&self, need: Need) -> Standing {
+        let day = self.today(need.now_ms);
+        match self.purse.borrow().owing(day, need.quota, need.cost, need.now_ms, need.owing_ms) {
+            Owing::May { spare } => Standing::Owed { spare },
+            Owing::UsedUp => self.used_up(need),
+            Owing::TooLong => Standing::Silent,
+        }
     }
 
     fn used_up(&self, need: Need) -> Standing {
