@@ -22,6 +22,8 @@ const CHECKS: [name: string, command: string, args: string[], env?: Record<strin
   ["the licences", process.execPath, ["scripts/check-licences.mjs"]],
   ["TypeScript's form", program("biome"), ["check"]],
   ["TypeScript's types", program("tsc"), ["--noEmit"]],
+  ["the client's types", program("tsc"), ["--noEmit", "--project", "clients/typescript"]],
+  ["what the client is generated from", process.execPath, ["dev/client-types.ts", "--check"]],
 ];
 
 const failed: string[] = [];

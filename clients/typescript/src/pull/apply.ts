@@ -1,0 +1,73 @@
+/**
+ * Taking what was read of a log into the documents.
+ */
+import type { Entity, Message, Scope } from "../api/types.ts";
+import {
+  documentKey,
+  type Held,
+  heldOf,
+  type Place,
+  placeKey,
+  placeOf,
+  type Queued,
+  queueKey,
+  START,
+  scopePrefix,
+} from "../queue/records.ts";
+import type { Transaction } from "../store/store.ts";
+import type { Chunk } from "./read.ts";
+
+/** A clock names at most 256 clients, its own included. */
+const MOST_SEEN = 255;
+
+/** Takes a chunk; gives the entities that changed. What is known already changes nothing: versions only grow. */
+export async function apply(transaction: Transaction, scope: Scope, chunk: Chunk): Promise<Entity[]> {
+  const changed = new Map<string, Entity>();
+  const { seen } = await placeOf(transaction, scope);
+  for (const message of chunk.messages) {
+    const entity = entityOf(message);
+    const held = await heldOf(transaction, scope, entity);
+    const { version, client_id, mutation_id } = message.headers;
+    if (version > held.version) {
+      const next: Held = { ...held, version, value: message.value ?? null };
+      transaction.put(documentKey(scope, entity), next);
+      changed.set(message.key, entity);
+    }
+    const newest = Math.max(seen[client_id] ?? 0, mutation_id);
+    delete seen[client_id];
+    seen[client_id] = newest;
+  }
+  const place: Place = { offset: chunk.next, seen: lately(seen) };
+  transaction.put(placeKey(scope), place);
+  return [...changed.values()];
+}
+
+/** The key is `type/id`. */
+export function entityOf({ key, type }: Message): Entity {
+  return { type, id: key.slice(type.length + 1) };
+}
+
+function lately(seen: Place["seen"]): Place["seen"] {
+  return Object.fromEntries(Object.entries(seen).slice(-MOST_SEEN));
+}
+
+/**
+ * Forgets what was read of the scope: its log is another one now. Versions of the old one mean nothing in it, so what is queued
+ * and was not sent says that it was made from none, and meets what stands as a stranger.
+ */
+export async function forget(transaction: Transaction, scope: Scope, attempted: number): Promise<void> {
+  const documents: [string, Held][] = [];
+  await transaction.each<Held>(scopePrefix(scope), (key, held) => documents.push([key, held]) > 0);
+  for (const [key, { pending }] of documents) {
+    if (!pending) {
+      transaction.delete(key);
+      continue;
+    }
+    transaction.put(key, { version: 0, value: null, pending } satisfies Held);
+    for (const id of pending.ids.filter((queued) => queued > attempted)) {
+      const queued = await transaction.get<Queued>(queueKey(id));
+      if (queued) transaction.put(queueKey(id), { ...queued, base_version: null, seen: {} });
+    }
+  }
+  transaction.put(placeKey(scope), { offset: START, seen: {} } satisfies Place);
+}

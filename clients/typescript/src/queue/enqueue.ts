@@ -1,0 +1,70 @@
+/**
+ * Taking a change into the queue: its number, and what it was made from.
+ */
+import type { Entity, Scope, Value } from "../api/types.ts";
+import { DreyError } from "../http/errors.ts";
+import type { Transaction } from "../store/store.ts";
+import { isEqual } from "./merge.ts";
+import { documentKey, type Held, heldOf, META, metaOf, placeOf, type Queued, queueKey } from "./records.ts";
+
+/** A change that somebody wants. */
+export interface Draft {
+  scope: Scope;
+  entity: Entity;
+  /** Null deletes. */
+  value: Value | null;
+  /** The version it was made from, null for none. Absent: what the client shows at the moment. */
+  base?: number | null | undefined;
+  /** If the very same waits already, that one is meant: for callers who repeat themselves. */
+  once?: boolean;
+}
+
+/**
+ * The largest document that is sure to fit a push of 1 MiB beside its names and a clock of 256 clients. The server's own limit
+ * is smaller and its to tell: what is above that limit is answered `rejected`.
+ */
+const MOST_BYTES = 1_048_576 - 65_536;
+
+/** The value as it will be sent: what JSON cannot say is gone now, not later. */
+export function sendable(value: Value | null): Value | null {
+  if (value === null) return null;
+  const text = JSON.stringify(value);
+  if (typeof value !== "object" || text === undefined) {
+    throw new DreyError("invalid-value", "a document is an object");
+  }
+  if (byteLength(text) > MOST_BYTES) throw new DreyError("value-too-large", "the document fits no push");
+  return JSON.parse(text) as Value;
+}
+
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
+
+/** Gives the mutation its number and keeps it. */
+export async function enqueue(transaction: Transaction, draft: Draft): Promise<Queued> {
+  const { scope, entity, value } = draft;
+  const meta = await metaOf(transaction);
+  const held = await heldOf(transaction, scope, entity);
+  const waiting = draft.once && held.pending && isEqual(held.pending.value, value);
+  const same = waiting && (await transaction.get<Queued>(queueKey(held.pending?.ids.at(-1) ?? 0)));
+  if (same) return same;
+  const origin = await originOf(transaction, draft, held);
+  const id = meta.last_id + 1;
+  const named = { ref: crypto.randomUUID(), scope, entity };
+  const queued: Queued =
+    value === null ? { ...named, op: "delete", ...origin } : { ...named, op: "upsert", value, ...origin };
+  transaction.put(META, { ...meta, last_id: id });
+  transaction.put(queueKey(id), queued);
+  const pending = { ids: [...(held.pending?.ids ?? []), id], value };
+  transaction.put(documentKey(scope, entity), { ...held, pending } satisfies Held);
+  return queued;
+}
+
+/** On top of an unsent change: from what that was made of, whatever was read since. */
+async function originOf(transaction: Transaction, { scope, base }: Draft, { version, pending }: Held) {
+  if (base !== undefined) return { base_version: base, seen: {}, is_chained: false };
+  const before = await transaction.get<Queued>(queueKey(pending?.ids.at(-1) ?? 0));
+  if (before) return { base_version: before.base_version, seen: before.seen, is_chained: true };
+  const { seen } = await placeOf(transaction, scope);
+  return { base_version: version || null, seen, is_chained: false };
+}

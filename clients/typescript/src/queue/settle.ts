@@ -1,0 +1,103 @@
+/**
+ * Taking the outcomes of a push: out of the queue, into the documents, and kept until they were told.
+ */
+import type { Outcome, PushResult, Result, Value } from "../api/types.ts";
+import type { Transaction } from "../store/store.ts";
+import { merge } from "./merge.ts";
+import {
+  documentKey,
+  type Held,
+  heldOf,
+  META,
+  type Meta,
+  metaOf,
+  outcomeKey,
+  type Queued,
+  queueKey,
+  type Settled,
+} from "./records.ts";
+
+/** Takes an answer. One for another client id, or taken before, changes nothing. */
+export async function settle(transaction: Transaction, clientId: string, answer: PushResult): Promise<void> {
+  const meta = await metaOf(transaction);
+  if (meta.client_id !== clientId) return;
+  for (const result of answer.results) {
+    const outcome = outcomeOf(result);
+    // What comes after a mutation that is to be sent again was not processed either.
+    if (!outcome) break;
+    const mutation = await transaction.get<Queued>(queueKey(result.id));
+    if (!mutation || result.id !== meta.settled_id + 1) continue;
+    meta.settled_id = result.id;
+    await document(transaction, meta, mutation, outcome);
+    transaction.delete(queueKey(result.id));
+    transaction.put(outcomeKey(result.id), { id: result.id, mutation, outcome } satisfies Settled);
+  }
+  // What the server has not counted was never processed, so it may still be brought up to date.
+  meta.attempted_id = Math.max(meta.settled_id, Math.min(meta.attempted_id, answer.last_mutation_id));
+  transaction.put(META, meta);
+}
+
+/** The outcome in the end; none if the mutation is to be sent again. */
+function outcomeOf({ id: _, epoch: _epoch, original, ...result }: Result): Outcome | undefined {
+  if (result.outcome === "retry") return undefined;
+  if (result.outcome !== "duplicate" || !original) return result as Outcome;
+  const { epoch: _original, ...outcome } = original;
+  return outcome as unknown as Outcome;
+}
+
+async function document(
+  transaction: Transaction,
+  meta: Meta,
+  mutation: Queued,
+  outcome: Outcome,
+): Promise<void> {
+  const { scope, entity } = mutation;
+  const held = await heldOf(transaction, scope, entity);
+  const stands = standing(mutation, outcome);
+  const known =
+    stands && stands.version > held.version ? stands : { version: held.version, value: held.value };
+  const ids = held.pending?.ids.filter((id) => id > meta.settled_id) ?? [];
+  const value = held.pending?.value ?? null;
+  const shown = stands ? await rebase(transaction, meta, mutation, stands, ids, value) : value;
+  const next: Held = ids.length > 0 ? { ...known, pending: { ids, value: shown } } : known;
+  transaction.put(documentKey(scope, entity), next);
+}
+
+interface Standing {
+  version: number;
+  value: Value | null;
+}
+
+/** What stands on the server after the mutation, as far as its outcome says. */
+function standing(mutation: Queued, { outcome, version, value }: Outcome): Standing | undefined {
+  if (version === undefined || outcome === "duplicate") return undefined;
+  return { version, value: outcome === "applied" ? (mutation.value ?? null) : (value ?? null) };
+}
+
+/**
+ * What was made on top of the mutation, and not sent yet, is made on top of what became of it: else the client would collide
+ * with itself. Gives what the last of them leaves.
+ */
+async function rebase(
+  transaction: Transaction,
+  meta: Meta,
+  mutation: Queued,
+  stands: Standing,
+  ids: number[],
+  last: Value | null,
+): Promise<Value | null> {
+  let [before, after] = [mutation.value ?? null, stands.value];
+  for (const id of ids) {
+    const later = await transaction.get<Queued>(queueKey(id));
+    if (!later?.is_chained || id <= meta.attempted_id) return last;
+    const merged = merge(before, later.value ?? null, after);
+    // An edit of what is deleted now, and a delete of what was edited: not for us to choose.
+    if (!merged || (merged.value === null) !== (later.op === "delete")) return last;
+    before = later.value ?? null;
+    after = merged.value;
+    const { value: _, ...rest } = later;
+    const rebased = { ...rest, base_version: stands.version };
+    transaction.put(queueKey(id), after === null ? rebased : { ...rebased, value: after });
+  }
+  return ids.length > 0 ? after : last;
+}

@@ -1,0 +1,48 @@
+/** What follows from an answer: how long to wait, and whether to ask again. */
+import { expect, test } from "vitest";
+import { backoffMs } from "../src/http/backoff.ts";
+import { errorOf, isCredential, isTransient, NetworkError } from "../src/http/errors.ts";
+
+const NOW = Date.parse("2026-11-21T10:00:00Z");
+
+test.each([
+  ["7", undefined, 7_000],
+  ["Sat, 21 Nov 2026 10:00:09 GMT", undefined, 9_000],
+  ["Sat, 21 Nov 2026 09:00:00 GMT", undefined, 0],
+  [null, 3, 3_000],
+  ["soon", undefined, 0],
+  [null, undefined, 0],
+])("Retry-After %j, or the problem's %j, is %i ms", (header, retry_after, ms) => {
+  const headers = new Headers(header === null ? {} : { "retry-after": header });
+  expect(errorOf(503, headers, JSON.stringify({ retry_after }), NOW).retryAfterMs).toBe(ms);
+});
+
+test("the wait is the server's hint and a jitter that doubles up to 30 s", () => {
+  expect([0, 1, 2, 10].map((attempt) => backoffMs(attempt, 1_000, 0))).toEqual([1_000, 1_000, 1_000, 1_000]);
+  expect([0, 1, 2, 10].map((attempt) => backoffMs(attempt, 0, 0.5))).toEqual([125, 250, 500, 15_000]);
+});
+
+test("an answer that is not drey's is told by its status", () => {
+  const error = errorOf(502, new Headers(), "<html>", NOW);
+  expect([error.code, error.status, isTransient(error)]).toEqual(["http-502", 502, true]);
+});
+
+test.each([
+  [400, "invalid-body", false],
+  [401, "token-expired", false],
+  [403, "forbidden", false],
+  [408, undefined, true],
+  [409, "idempotency-in-flight", true],
+  [409, "conflict", false],
+  [429, "rate-limited", true],
+  [500, "internal", true],
+  [503, "overloaded", true],
+])("%i %s may succeed later: %s", (status, code, transient) => {
+  const error = errorOf(status, new Headers(), JSON.stringify({ code }), NOW);
+  expect([isTransient(error), isCredential(error)]).toEqual([transient, status === 401]);
+});
+
+test("nothing that came back may succeed later", () => {
+  expect(isTransient(new NetworkError(new TypeError("fetch failed")))).toBe(true);
+  expect(isTransient(new Error("a fault of ours"))).toBe(false);
+});

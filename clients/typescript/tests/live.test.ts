@@ -1,0 +1,151 @@
+/** Following a scope: to the end of its log, on as it grows, and through what may happen meanwhile. */
+import { expect, test } from "vitest";
+import { expectStatus, home, nowhere } from "../../../tests/edge/actors.ts";
+import { sql, uuidOf } from "../../../tests/edge/database.ts";
+import { device, mutation, push, workspaceScope } from "../../../tests/edge/pushes.ts";
+import { poll, world } from "../../../tests/edge/world.ts";
+import { clientOf, indexedDbDisk, network, next, quickTimer } from "./place.ts";
+
+const request = (id: string) => ({ type: "request", id });
+
+test("a log of several chunks is read to its end, and from there after a restart", async () => {
+  const [place, disk, wire] = [await home(), indexedDbDisk(), network()];
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  const value = { filler: "x".repeat(200_000) };
+  for (let n = 0; n < 3; n += 1) {
+    expectStatus(
+      await push(
+        writer,
+        Array.from({ length: 4 }, () => mutation(writer, scope, { value })),
+      ),
+      200,
+    );
+  }
+  const first = clientOf(place, { store: await disk.open() });
+  await first.scope("workspace", place.id).follow().ready;
+  expect(await first.scope("workspace", place.id).list("request")).toHaveLength(12);
+  first.close();
+  const second = clientOf(place, { store: await disk.open(), fetch: wire.fetch });
+  expect(await second.scope("workspace", place.id).list("request")).toHaveLength(12);
+  await second.scope("workspace", place.id).follow().ready;
+  expect(new URL(`http://x${wire.sent[0]?.path}${wire.sent[0]?.query}`).searchParams.get("offset")).toBe(
+    "1_0000000000000012",
+  );
+  second.close();
+});
+
+test("what others write comes by itself", async () => {
+  const [place, wire, timer] = [await home(), network(), quickTimer()];
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  const client = clientOf(place, { fetch: wire.fetch, timer });
+  await client.scope("workspace", place.id).follow().ready;
+  for (let n = 1; n <= 3; n += 1) {
+    const changed = next(client, "change");
+    expectStatus(
+      await push(writer, [
+        mutation(writer, scope, { entity: request("r"), base_version: n - 1, value: { n } }),
+      ]),
+      200,
+    );
+    expect(await changed).toEqual({ scope, entities: [request("r")] });
+    expect((await client.scope("workspace", place.id).get(request("r"))).value).toEqual({ n });
+  }
+  client.close();
+  // It waits for answers, not between them: one read to the end, and one for each change.
+  expect([timer.waits, wire.sent.length <= 6]).toEqual([[], true]);
+  expect(wire.sent.at(-1)?.query).toMatch(/^\?cursor=\d+&live=long-poll&offset=1_\d{16}$/);
+});
+
+test("a place that the log does not hold any more is left, and all is read again", async () => {
+  const place = await home();
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  expectStatus(await push(writer, [mutation(writer, scope, { entity: request("a"), value: { n: 1 } })]), 200);
+  const client = clientOf(place);
+  const documents = client.scope("workspace", place.id);
+  const followed = documents.follow();
+  await followed.ready;
+  followed.stop();
+  // As a restore does.
+  const ws = uuidOf(place.id);
+  await sql("update sync_scope set generation = generation + 1 where workspace_id = $1", [ws]);
+  await sql("delete from sync_change where workspace_id = $1", [ws]);
+  await sql("delete from sync_state where workspace_id = $1", [ws]);
+  await sql("update sync_scope set epoch = 0 where workspace_id = $1", [ws]);
+  await documents.put(request("mine"), { n: 2 });
+  await documents.follow().ready;
+  expect((await documents.list()).map(({ entity, isPending }) => [entity.id, isPending])).toEqual([
+    ["mine", true],
+  ]);
+  await client.start();
+  await poll("its own write", async () => (await documents.get(request("mine"))).server.version === 1);
+  client.close();
+});
+
+test("the state tells how far behind a client is, and a refresh asks the server", async () => {
+  const [place, wire] = [await home(), network()];
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  expectStatus(await push(writer, [mutation(writer, scope)]), 200);
+  const client = clientOf(place, {
+    fetch: (input, init) => {
+      const isRead = new URL(String(input)).pathname.includes("/sync/workspace/");
+      return isRead && wire.isDown
+        ? Promise.reject(new TypeError("fetch failed"))
+        : network().fetch(input, init);
+    },
+  });
+  await client.start();
+  await client.scope("workspace", place.id).follow().ready;
+  expect(client.state.behind).toBe(0);
+  wire.isDown = true;
+  expectStatus(await push(writer, [mutation(writer, scope), mutation(writer, scope)]), 200);
+  // A read that waits already may still bring them.
+  const behind = (await client.refresh()).behind;
+  expect([0, 2]).toContain(behind);
+  expectStatus(
+    await push(writer, [mutation(writer, scope), mutation(writer, scope), mutation(writer, scope)]),
+    200,
+  );
+  expect((await client.refresh()).behind).toBeGreaterThanOrEqual(3);
+  wire.isDown = false;
+  await poll("it to catch up", async () => client.state.behind === 0);
+  client.close();
+});
+
+test("a read after a write of the tenant shows nothing older", async () => {
+  const [place, wire] = [await home(), network()];
+  const client = clientOf(place, { fetch: wire.fetch });
+  await client.refresh();
+  expect(wire.sent.map(({ method, headers }) => [method, headers.has("x-drey-revision")])).toEqual([
+    ["POST", false],
+    ["GET", true],
+  ]);
+  // As after a restore: the workspace knows no such revision.
+  await sql("update workspace set revision = 0 where workspace_id = $1", [uuidOf(place.id)]);
+  await poll("the gate to notice", async () => (await client.refresh()).open_divergences === 0);
+  client.close();
+});
+
+test("a follower whose credential expires goes on with the next one", async () => {
+  const place = await home();
+  const token = await world().token({ sub: place.owner.sub, email: place.owner.email, expires_in: -60 });
+  const client = clientOf(place, { token });
+  const refused = next(client, "credential");
+  const followed = client.scope("workspace", place.id).follow();
+  expect(await refused).toMatchObject({ code: "token-expired" });
+  client.setToken(place.owner.token);
+  await followed.ready;
+  client.close();
+});
+
+test("a scope that is not there is told, not asked for again", async () => {
+  const [place, wire] = [await home(), network()];
+  const client = clientOf(place, { fetch: wire.fetch });
+  const told = next(client, "unreadable");
+  const { ready } = client.scope("project", nowhere("prj")).follow();
+  await expect(ready).rejects.toMatchObject({ status: 404, code: "not-found" });
+  expect(await told).toMatchObject({ scope: { type: "project" }, problem: { code: "not-found" } });
+  const { length } = wire.sent;
+  await client.refresh();
+  expect(wire.sent.length).toBe(length + 2);
+  client.close();
+});
