@@ -5,10 +5,14 @@
 //!
 //! Published bound: on any day at most the quota is admitted, however many gates and isolates there are and whenever they
 //! die: a unit is counted in Postgres before it is spent, and spent once. Under-use: what gates hold when the day ends or
-//! when they go quiet, at most a hundredth of the quota each. While a source does not answer, calls go on as a debt, which
-//! is counted as soon as it answers.
+//! when they go quiet, at most a hundredth of the quota each. While a source does not answer, calls go on as a debt: for a
+//! while, of no more than the day's rest, and counted as soon as it answers.
+
+mod day;
 
 use serde::{Deserialize, Serialize};
+
+pub use day::{Day, DayLength};
 
 use crate::limit::{LimitView, seconds_up};
 
@@ -20,57 +24,6 @@ const SHARE: u64 = 16;
 pub const ASK_AGAIN_MS: u64 = 5_000;
 /// How often a silent source is asked whether it is back.
 const ASK_SILENT_MS: u64 = 250;
-
-/// A UTC day by its number since 1970. Tests have shorter ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Day(pub u64);
-
-impl Day {
-    const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
-    }
-}
-
-/// How long a day is, in milliseconds; at least a second, so that a date of Postgres can number it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DayLength(u64);
-
-impl DayLength {
-    /// 24 hours.
-    pub const UTC: Self = Self(24 * 60 * 60 * 1000);
-
-    /// Another length, for tests. `None` below a second: days are counted in `int`, and those of 800 ms would be too many
-    /// since 1970.
-    #[must_use]
-    pub const fn new(ms: u64) -> Option<Self> {
-        if ms < 1_000 { None } else { Some(Self(ms)) }
-    }
-
-    /// The length in milliseconds.
-    #[must_use]
-    pub const fn ms(self) -> u64 {
-        self.0
-    }
-
-    /// The day of a moment.
-    #[must_use]
-    pub const fn day(self, now_ms: u64) -> Day {
-        Day(now_ms / self.0)
-    }
-
-    /// Milliseconds until the next day; at least 1.
-    #[must_use]
-    pub const fn left_ms(self, now_ms: u64) -> u64 {
-        self.0 - now_ms % self.0
-    }
-
-    /// The length in seconds, rounded up.
-    #[must_use]
-    pub const fn seconds(self) -> u64 {
-        seconds_up(self.0)
-    }
-}
 
 /// What a source answers: units of a day, already counted as used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -291,13 +244,7 @@ pub const POLICY: &str = "daily";
 mod tests {
     use super::*;
 
-    const LENGTH: DayLength = DayLength(1_000);
-
-    #[test]
-    fn a_day_is_a_second_at_least() {
-        assert_eq!([0, 1, 849, 999].map(DayLength::new), [None; 4]);
-        assert_eq!((DayLength::new(1_000), DayLength::new(86_400_000)), (Some(LENGTH), Some(DayLength::UTC)));
-    }
+    const LENGTH: DayLength = DayLength::new(1_000).expect("a second");
 
     #[test]
     fn nobody_owes_more_than_the_day_or_for_longer_than_he_may() {
