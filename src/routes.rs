@@ -22,7 +22,7 @@ mod workspaces;
 
 use drey_core::api_key::Scope;
 use drey_core::cache::CacheProfile::{self, Immutable, NoStore, Tenant};
-use drey_core::limit::Tier::{self, Anonymous, Relaxed, Standard, Strict};
+use drey_core::limit::Tier::{self, Anonymous, Relaxed, Standard, Strict, Tickets};
 use drey_core::role::OrgRole::{Admin as OrgAdmin, Member, Owner};
 use drey_core::role::WorkspaceRole::{Admin, Editor, Viewer};
 use drey_core::role::{OrgRole, WorkspaceRole};
@@ -275,5 +275,5 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), Immutable))),
     route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", keyed(ByKey::Workspace(Scope::Presence), Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) })),
     route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", keyed(ByKey::Workspace(Scope::Presence), changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat"))),
-    route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", keyed(ByKey::Workspace(Scope::Presence), reads(Who::Workspace(Viewer), NoStore))),
+    route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", keyed(ByKey::Workspace(Scope::Presence), Policy { limit: Limit::Tier(Tickets, 1), ..reads(Who::Workspace(Viewer), NoStore) })),
 ];

@@ -31,6 +31,9 @@ text_enum! {
         Standard = "standard",
         /// Cached reads and streams.
         Relaxed = "relaxed",
+        /// Tickets to rooms, a policy of their own: a browser whose network flickers asks for one after another, and must
+        /// neither use up its reads nor be handed tickets without an end.
+        Tickets = "tickets",
         /// Calls whose credential is unknown, by address: a brake before any work is done for a stranger.
         Anonymous = "anonymous",
         /// The same on routes of the strict tier: whoever tries credentials tries them there.

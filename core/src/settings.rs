@@ -156,7 +156,7 @@ impl Settings {
                 return wrong(pointer, "It is the method and the path of a limited route, as in `/openapi.json`.");
             }
             if matches!(route.tier, Some(Tier::Anonymous | Tier::SignIn)) {
-                return wrong(format!("{pointer}/tier"), "It is strict, standard or relaxed.");
+                return wrong(format!("{pointer}/tier"), "It is strict, standard, relaxed or tickets.");
             }
             within(&format!("{pointer}/cost"), route.cost.map(u64::from), &COSTS)?;
         }
@@ -169,6 +169,7 @@ fn check_limits(limits: &LimitsOverride) -> Result<(), Wrong> {
         (Tier::Strict, limits.strict),
         (Tier::Standard, limits.standard),
         (Tier::Relaxed, limits.relaxed),
+        (Tier::Tickets, limits.tickets),
         (Tier::Anonymous, limits.anonymous),
         (Tier::SignIn, limits.sign_in),
     ];
@@ -306,6 +307,7 @@ mod tests {
         strict: TIER,
         standard: TIER,
         relaxed: TIER,
+        tickets: TIER,
         anonymous: TIER,
         sign_in: TIER,
         daily: 1,

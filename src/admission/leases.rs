@@ -62,6 +62,7 @@ struct Held {
     strict: Purse,
     standard: Purse,
     relaxed: Purse,
+    tickets: Purse,
     asking_until_ms: u64,
 }
 
@@ -74,7 +75,10 @@ impl Held {
     }
 
     fn tokens(&self, now_ms: u64) -> u64 {
-        [&self.strict, &self.standard, &self.relaxed].map(|purse| u64::from(purse.tokens(now_ms))).iter().sum()
+        [&self.strict, &self.standard, &self.relaxed, &self.tickets]
+            .map(|purse| u64::from(purse.tokens(now_ms)))
+            .iter()
+            .sum()
     }
 
     fn purse(&mut self, tier: Tier) -> &mut Purse {
@@ -82,6 +86,7 @@ impl Held {
             Tier::Strict | Tier::Anonymous | Tier::SignIn => &mut self.strict,
             Tier::Standard => &mut self.standard,
             Tier::Relaxed => &mut self.relaxed,
+            Tier::Tickets => &mut self.tickets,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::problem::{self, Outcome};
 use crate::routes::{Body, ByKey, Limit, Route, TABLE, Who, schema};
 use drey_core::refusal::Code;
 
-/// What a row gives that is text and has no schema.
+/// The shape that is not JSON.
 const OPEN_METRICS: &str = "OpenMetrics";
 
 /// Describe this API.
@@ -175,7 +175,7 @@ fn responses(route: &Route) -> Value {
 fn success(route: &Route) -> Value {
     let mut response = json!({ "description": "Success.", "headers": schema::header_references() });
     if let (OPEN_METRICS, Some(members)) = (route.gives.schema, response.as_object_mut()) {
-        members.insert("content".into(), json!({ MEDIA_TYPE: { "schema": { "type": "string" } } }));
+        members.insert("content".into(), json!({ MEDIA_TYPE: { "schema": reference(OPEN_METRICS) } }));
         return response;
     }
     if let (false, Some(members)) = (route.gives.schema.is_empty(), response.as_object_mut()) {

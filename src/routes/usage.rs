@@ -36,11 +36,12 @@ pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
     let now_ms = clock::now_ms();
     let read = usage::list(&call.session()?, org, config.day.day(now_ms), DAYS).await?;
     let plan = call.grant().map_or(Plan::Free, |grant| grant.plan);
-    let limit =
-        call.grant().and_then(|grant| grant.daily.as_ref()).map_or_else(|| config.limits.daily(plan), |day| day.limit);
-    let (day, used) = read.item.first().map_or(("", 0), |today| (today.day.as_str(), today.used));
+    let usage::Days { days, settings } = read.item;
+    let documents = [settings.platform.document.as_str(), settings.own.document.as_str()];
+    let limit = call.request.app.settings.base().with_stored(documents).limits.daily(plan);
+    let (day, used) = days.first().map_or(("", 0), |today| (today.day.as_str(), today.used));
     let resets_at = Timestamp::from_millis(now_ms + config.day.left_ms(now_ms));
     let today = Today { day, used, limit, remaining: limit.saturating_sub(used), resets_at };
-    let answer = Answer::json(200, &Usage { today, days: &read.item })?;
+    let answer = Answer::json(200, &Usage { today, days: &days })?;
     Ok(answer.with("x-drey-revision", read.revision.to_string()))
 }

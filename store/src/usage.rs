@@ -13,6 +13,7 @@ use crate::neon::Answer;
 use crate::neon::row::Row;
 use crate::read::{Needed, Read, check};
 use crate::session::{Caller, Session};
+use crate::settings::{Held, stored};
 use crate::statement::{Param, Statement, number, uuid};
 use crate::{Consistency, Result, StoreError};
 
@@ -61,17 +62,30 @@ pub struct DayUsed {
 
 pub(crate) const LIST: Statement = Statement {
     name: "usage.list",
-    sql: "select access.role, o.revision, (date '1970-01-01' + $2::int - n)::text as day, coalesce(u.used, 0) as used \
+    sql: "select access.role, o.revision, (date '1970-01-01' + $2::int - n)::text as day, coalesce(u.used, 0) as used, \
+                 s.version, s.document, p.version, p.document \
           from (select org_role($1::uuid) as role) access \
           left join org o on o.org_id = $1::uuid and access.role is not null \
           cross join generate_series(0, $3::int - 1) n \
           left join org_usage u on u.org_id = o.org_id and u.day = date '1970-01-01' + $2::int - n \
+          left join lateral (select c.version, c.document from settings_change c where c.org_id = o.org_id order by c.version desc limit 1) s on n = 0 \
+          left join lateral (select c.version, c.document from settings_change c \
+                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on n = 0 \
           order by n",
     hot: false,
 };
 
-/// The days that end with `today`, newest first; a day without calls is there with 0.
-pub async fn list(s: &Session<'_>, org: OrgId, today: Day, days: u32) -> Result<Read<Vec<DayUsed>>> {
+/// The last days, and what an operator has set, which says how many calls a day has.
+#[derive(Clone, Debug)]
+pub struct Days {
+    /// Newest first; a day without calls is there with 0.
+    pub days: Vec<DayUsed>,
+    /// The settings that hold for the organisation.
+    pub settings: Held,
+}
+
+/// The days that end with `today`.
+pub async fn list(s: &Session<'_>, org: OrgId, today: Day, days: u32) -> Result<Read<Days>> {
     let params = [uuid(org.uuid()), whole(today.0), number(days)];
     let decode = |answer: Answer<'_>| {
         let first = answer.first(0)?;
@@ -80,7 +94,8 @@ pub async fn list(s: &Session<'_>, org: OrgId, today: Day, days: u32) -> Result<
             return Err(StoreError::Refused(Refusal::new(Code::NotFound, "There is no such thing here.")));
         }
         let days = answer.rows(0)?.map(|row| Ok(DayUsed { day: row.text(2)?.to_owned(), used: unsigned(&row, 3)? }));
-        Ok(Read { item: days.collect::<Result<_>>()?, revision: first.i64(1)? })
+        let settings = Held { own: stored(&first, 4)?, platform: stored(&first, 6)? };
+        Ok(Read { item: Days { days: days.collect::<Result<_>>()?, settings }, revision: first.i64(1)? })
     };
     s.neon.run(s, &[LIST.with(params)], Effect::Read, s.reads, decode).await
 }

@@ -82,7 +82,10 @@ test("every other method of a path is 405, and Allow lists exactly the path's ow
 
 test("every operation but the probe is refused over its limit, with the headers of the limit", async () => {
   const place = await home();
-  const tiers = ["strict", "standard", "relaxed"].map((tier) => [tier, { base: 1, burst: 1, block_ms: 0 }]);
+  const tiers = ["strict", "standard", "relaxed", "tickets"].map((tier) => [
+    tier,
+    { base: 1, burst: 1, block_ms: 0 },
+  ]);
   // Without a credential: one call each of the two public routes. The owner's token is first seen at a strict one.
   const anonymous = { base: 2, window_ms: 600_000 };
   const limits = { anonymous, "sign-in": { base: 1, window_ms: 600_000 }, ...Object.fromEntries(tiers) };

@@ -1,6 +1,15 @@
 /** One-time tickets: how a browser, which cannot send `Authorization` with a WebSocket, joins a room. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectProblem, expectStatus, home, member, type OwnedWorkspace, user } from "./actors.ts";
+import {
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  inTurn,
+  member,
+  type OwnedWorkspace,
+  user,
+} from "./actors.ts";
 import { removeUntold } from "./database.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
 import { refusedUpgrade, sit, sitByTicket, snapshot, type Ticket, ticketFor, untilClosed } from "./rooms.ts";
@@ -105,6 +114,19 @@ test("strangers and the unnamed get no ticket", async () => {
   const path = `/v1/workspaces/${place.id}/presence/tickets`;
   expectProblem(await call(await user(), "POST", path), 404, "not-found");
   expectProblem(await call(null, "POST", `${world().api}${path}`), 401, "unauthenticated");
+});
+
+test("tickets have a policy of their own: who has had his goes on reading and writing", async () => {
+  await using narrow = await world().restart({ LIMITS: '{"tickets":{"base":3,"burst":3,"block_ms":0}}' });
+  const place = await home(narrow.api);
+  const path = `/v1/workspaces/${place.id}/presence/tickets`;
+  const answers = await inTurn(4, () => call(place.owner, "POST", path));
+  expect(answers.map((answer) => answer.status)).toEqual([201, 201, 201, 429]);
+  const refused = answers.at(-1) ?? expect.unreachable();
+  expect(refused.body).toMatchObject({ "violated-policies": ["tickets"] });
+  expect(refused.headers.get("ratelimit-policy")).toContain('"tickets";q=3;w=60');
+  expectStatus(await call(place.owner, "GET", `/v1/workspaces/${place.id}`), 200);
+  expectStatus(await call(place.owner, "PATCH", `/v1/workspaces/${place.id}`, { name: "On" }), 200);
 });
 
 test("a page of another origin cannot use a ticket, and cannot use it up", async () => {

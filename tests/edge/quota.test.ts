@@ -24,7 +24,14 @@ const DAY_MS = 86_400_000;
 const PATIENT = { GATE_TIMEOUT_MS: "9000", QUOTA_WAIT_MS: "8000" };
 /** Nothing but the day refuses here. */
 const WIDE = { base: 100_000, window_ms: 60_000, burst: 100_000, block_ms: 0 };
-const TIERS = { anonymous: WIDE, "sign-in": WIDE, strict: WIDE, standard: WIDE, relaxed: WIDE };
+const TIERS = {
+  anonymous: WIDE,
+  "sign-in": WIDE,
+  strict: WIDE,
+  standard: WIDE,
+  relaxed: WIDE,
+  tickets: WIDE,
+};
 
 interface Usage {
   today: { day: string; used: number; limit: number; remaining: number; resets_at: string };

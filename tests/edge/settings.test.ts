@@ -98,6 +98,26 @@ test("an organisation's limit is lowered and raised within five seconds on every
   await untilLimit(place, 500);
 });
 
+test("an organisation's day is what its settings say, in its usage and for its calls", async () => {
+  const place = await home(cell.api);
+  const limit = async () => {
+    const answer = await call<{ today: { limit: number } }>(
+      place.owner,
+      "GET",
+      `/v1/orgs/${place.org_id}/usage`,
+    );
+    return expectStatus(answer, 200).body.today.limit;
+  };
+  expect(await limit()).toBe(100_000);
+  expectStatus(await put(of(place), { limits: { daily: { base: 4 } } }), 200);
+  expect(await limit()).toBe(4);
+  const refused = await poll("the day's end", async () => {
+    const answer = await call(place.owner, "GET", `/v1/workspaces/${place.id}`);
+    return answer.status === 429 && answer;
+  });
+  expect(expectProblem(refused, 429, "quota-exceeded")).toMatchObject({ "violated-policies": ["daily"] });
+});
+
 test("a change for everybody reaches tenants, people outside of any, routes, and goes again", async () => {
   const place = await home(cell.api);
   const costs = async (api: string) => {

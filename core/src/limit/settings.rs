@@ -77,6 +77,8 @@ pub struct Limits {
     pub standard: TierSettings,
     /// Cached reads and streams.
     pub relaxed: TierSettings,
+    /// Tickets to rooms.
+    pub tickets: TierSettings,
     /// Calls whose credential is unknown, by address.
     pub anonymous: TierSettings,
     /// The same on routes of the strict tier.
@@ -105,6 +107,7 @@ impl Default for Limits {
             strict: minute(10, 300_000, false),
             standard: minute(100, 60_000, true),
             relaxed: minute(500, 0, true),
+            tickets: minute(60, 0, false),
             anonymous,
             sign_in,
             daily: 100_000,
@@ -150,6 +153,7 @@ pub struct LimitsOverride {
     pub(crate) strict: Option<TierOverride>,
     pub(crate) standard: Option<TierOverride>,
     pub(crate) relaxed: Option<TierOverride>,
+    pub(crate) tickets: Option<TierOverride>,
     pub(crate) anonymous: Option<TierOverride>,
     #[serde(rename = "sign-in")]
     pub(crate) sign_in: Option<TierOverride>,
@@ -173,6 +177,7 @@ impl Limits {
             strict: self.strict.overridden(given.strict, Tier::Strict)?,
             standard: self.standard.overridden(given.standard, Tier::Standard)?,
             relaxed: self.relaxed.overridden(given.relaxed, Tier::Relaxed)?,
+            tickets: self.tickets.overridden(given.tickets, Tier::Tickets)?,
             anonymous: self.anonymous.overridden(given.anonymous, Tier::Anonymous)?,
             sign_in: self.sign_in.overridden(given.sign_in, Tier::SignIn)?,
             daily: given.daily.map_or(Ok(self.daily), |given| daily(given.base))?,
@@ -192,6 +197,7 @@ impl Limits {
             strict: self.strict.scaled(scale),
             standard: self.standard.scaled(scale),
             relaxed: self.relaxed.scaled(scale),
+            tickets: self.tickets.scaled(scale),
             anonymous: self.anonymous.scaled(scale),
             sign_in: self.sign_in.scaled(scale),
             daily: scaled(self.daily, scale),
@@ -206,6 +212,7 @@ impl Limits {
             Tier::Strict => &self.strict,
             Tier::Standard => &self.standard,
             Tier::Relaxed => &self.relaxed,
+            Tier::Tickets => &self.tickets,
             Tier::Anonymous => &self.anonymous,
             Tier::SignIn => &self.sign_in,
         }
@@ -302,6 +309,7 @@ mod tests {
         assert_eq!((limits.strict.base, limits.strict.burst, limits.strict.block_ms), (3, 3, 300_000));
         assert_eq!((limits.relaxed.base, limits.relaxed.burst, limits.relaxed.block_ms), (500, 7, 5));
         assert_eq!(limits.standard, Limits::default().standard);
+        assert_eq!(Limits::from_json(r#"{"tickets":{"base":7}}"#).expect("limits").tickets.burst, 7);
         for text in ["", "[]", r#"{"other":{}}"#, r#"{"strict":{"rate":1}}"#, r#"{"strict":{"base":0}}"#] {
             assert!(Limits::from_json(text).is_err(), "{text}");
         }

@@ -45,7 +45,9 @@ pub fn mark(spec: &BucketSpec, gcra: Gcra, stored: Mark) -> Option<Mark> {
     }
     let ahead_us = match spec.tier {
         Tier::Strict => 0,
-        Tier::Standard | Tier::Relaxed | Tier::Anonymous | Tier::SignIn => AHEAD_US.min(spec.tolerance_us()),
+        Tier::Standard | Tier::Relaxed | Tier::Tickets | Tier::Anonymous | Tier::SignIn => {
+            AHEAD_US.min(spec.tolerance_us())
+        }
     };
     Some(Mark(gcra.full_at_us.saturating_add(ahead_us)))
 }
