@@ -25,6 +25,7 @@ pub fn insured(whole: BucketSpec) -> BucketSpec {
 pub struct Given {
     standard: Gcra,
     relaxed: Gcra,
+    tickets: Gcra,
 }
 
 impl Given {
@@ -37,6 +38,7 @@ impl Given {
         let given = match own.spec().tier {
             Tier::Standard => &mut self.standard,
             Tier::Relaxed => &mut self.relaxed,
+            Tier::Tickets => &mut self.tickets,
             Tier::Strict | Tier::Anonymous | Tier::SignIn => return None,
         };
         let (mut after, mut all) = (*own, *given);
