@@ -20,6 +20,7 @@ use crate::load::Load;
 use crate::metrics::Meter;
 use crate::router::Index;
 use crate::settings::Settings;
+use crate::wakes::Wakes;
 
 /// One isolate's application.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct App {
     pub insurance: Insurance,
     /// What the operator is told.
     pub metrics: Meter,
+    /// Rooms that need not be told of pushes at once.
+    pub wakes: Wakes,
 }
 
 thread_local! {
@@ -96,6 +99,7 @@ impl App {
             leases: Leases::default(),
             insurance: Insurance::default(),
             metrics: Meter::new(),
+            wakes: Wakes::default(),
             config,
         })
     }

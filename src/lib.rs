@@ -30,6 +30,7 @@ pub mod respond;
 pub mod router;
 pub mod routes;
 mod settings;
+pub mod wakes;
 
 /// Every HTTP request. Each error has become an answer by the time it is here.
 ///

@@ -140,7 +140,9 @@ fn conditional(head: &Head, served: Served) -> Answer {
     if let Some(vary) = profile.vary() {
         answer.set("vary", vary);
     }
-    if profile == CacheProfile::NoStore || answer.status != 200 || answer.header("cache-control") == Some("no-store") {
+    // A row that says nothing of caching may still have an answer that does.
+    let no_store = answer.header("cache-control").is_none_or(|value| value == "no-store");
+    if no_store || answer.status != 200 {
         return answer;
     }
     if answer.header("etag").is_none() {

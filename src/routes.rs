@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod audit;
+mod drain;
 mod health;
 mod invitations;
 mod me;
@@ -209,6 +210,7 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/metrics", "Tell how this deployment is doing, as OpenMetrics.", metrics::text => 200 "OpenMetrics", reads(Who::Operator, NoStore)),
     route!("POST" "/v1/operator/cache/purge", "End our own copies of public answers, by tag.", purge::purge => 200 "CachePurged", changes(Who::Operator, Standard, "CachePurge")),
     route!("GET" "/v1/operator/sync/partitions", "Tell how large the partitions of the log and of the state are.", sync::partitions::list => 200 "SyncPartitions", reads(Who::Operator, NoStore)),
+    route!("POST" "/v1/operator/presence/drain", "Close the sockets of rooms for a moment: their clients come back.", drain::drain => 200 "PresenceDrained", changes(Who::Operator, Standard, "PresenceDrain")),
 
     route!("GET" "/v1/operator/settings", "Read the settings of the deployment.", settings::get => 200 "Settings", reads(Who::Operator, NoStore)),
     route!("PUT" "/v1/operator/settings", "Change the settings of the deployment, within 5 s and without a deploy.", settings::put => 200 "Settings", changes(Who::Operator, Standard, "SettingsPut")),
@@ -273,7 +275,7 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/v1/workspaces/{ws}/sync/sessions/{session}", "Read a session, and where the streams end.", sync::sessions::get => 200 "SyncSessionOpened", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), NoStore))),
     route!("DELETE" "/v1/workspaces/{ws}/sync/sessions/{session}", "End a session.", sync::sessions::end => 204 "", keyed(ByKey::Project(Scope::Sync), deletes(Who::Workspace(Viewer), Standard))),
     route!("GET" "/v1/workspaces/{ws}/sync/{scope_type}/{scope_id}", "Read the log of a scope from an offset.", sync::read => 200 "Messages", keyed(ByKey::Project(Scope::Sync), reads(Who::Workspace(Viewer), Immutable))),
-    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Peer", keyed(ByKey::Workspace(Scope::Presence), Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) })),
+    route!("GET" "/v1/workspaces/{ws}/presence", "Join the room by WebSocket, or read who is there.", presence::get => 200 "[]Person", keyed(ByKey::Workspace(Scope::Presence), Policy { ticket: true, ..reads(Who::Workspace(Viewer), NoStore) })),
     route!("POST" "/v1/workspaces/{ws}/presence", "Show a state without a socket, for as long as heartbeats come.", presence::beat => 200 "PresenceBeaten", keyed(ByKey::Workspace(Scope::Presence), changes(Who::Workspace(Viewer), Relaxed, "PresenceBeat"))),
     route!("POST" "/v1/workspaces/{ws}/presence/tickets", "Get a ticket with which a browser joins the room, once.", tickets::create => 201 "PresenceTicket", keyed(ByKey::Workspace(Scope::Presence), Policy { limit: Limit::Tier(Tickets, 1), ..reads(Who::Workspace(Viewer), NoStore) })),
 ];

@@ -1,7 +1,7 @@
 //! Who is in a workspace right now, and what each shows of himself.
 //!
-//! In scope: a room as a machine of events and effects; per-client clocks; expiry; the frames; what a socket remembers
-//! over hibernation. Out of scope: sockets, alarms and storage (`WorkspacePresence` is their shell).
+//! In scope: a room as a machine of events and effects; per-client clocks; expiry; the frames; sub-rooms; readers that
+//! are too slow; what a socket remembers over hibernation. Out of scope: sockets, alarms and storage (`WorkspacePresence` is their shell).
 //!
 //! Present is who has shown a state: a socket that is only open is not listed, and a `null` state is a leave.
 
@@ -9,20 +9,24 @@ mod effect;
 mod frame;
 mod identity;
 mod peer;
+mod places;
 mod rate;
 mod room;
+mod said;
 
-pub use effect::{Effect, Settings, Snapshot};
-pub use frame::{ClientFrame, FrameError, Gone, Limits, PeerView, ServerFrame, state_of};
+pub use effect::{Audience, Effect, People, Settings, Snapshot};
+pub use frame::{Gone, Limits, PeerView, PersonView, ScopeNews, ServerFrame};
 pub use identity::{Identity, IdentityError};
 pub use peer::{Connection, Peer};
-pub use room::Room;
+pub use places::{MOST_HEARD, MOST_SHOWN, Place, Places, PlacesError};
+pub use room::{Room, spread};
+pub use said::{ClientFrame, FrameError, Shown, state_of};
 
 /// The largest state, in bytes of its JSON text.
 pub const MAX_STATE: usize = 4096;
 
-/// The largest frame: a state and what is around it.
-pub const MAX_FRAME: usize = MAX_STATE + 256;
+/// The largest frame: a state and what is around it, four places of 100 bytes among it.
+pub const MAX_FRAME: usize = MAX_STATE + 1024;
 
 /// The most peers of a `hello` frame and of a page of a snapshot.
 pub const PAGE: usize = 100;
@@ -43,8 +47,10 @@ pub mod close {
     pub const TOO_FAST: u16 = 1008;
     /// The frame or its state is too large.
     pub const TOO_BIG: u16 = 1009;
-    /// The object was reset and knows nothing of the socket: connect again.
+    /// The room is restarted, or knows nothing of the socket: connect again.
     pub const RESTART: u16 = 1012;
+    /// What was sent is read too slowly: connect again when there is room.
+    pub const TOO_SLOW: u16 = 1013;
     /// The credential has expired: connect again with a new one.
     pub const EXPIRED: u16 = 4401;
     /// Access was taken away: do not come back with this credential.

@@ -24,5 +24,6 @@ pub use mutation::{EntityText, Mutation, Operation, Rejection, ScopeText, check}
 pub use offset::{Offset, OffsetError, ReadFrom};
 pub use push::{MAX_MUTATIONS, Push, check_call, writer};
 pub use scope::{ClientId, EntityKey, ScopeError, ScopeRef, ScopeType};
+pub(crate) use scope::{is_entity_type, is_id};
 pub use snapshot::{Snapshot, SnapshotPage};
 pub use value::{MAX_DEPTH, MAX_VALUE, check_value};

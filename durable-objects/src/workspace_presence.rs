@@ -16,13 +16,15 @@ mod ticker;
 mod tickets;
 mod told;
 
-pub use client::{By, Join, Page, PresenceClient, PresenceError};
+pub use client::{Asked, By, Join, Page, PresenceClient, PresenceError};
 pub use settings::settings;
 
 use std::cell::Cell;
 
 use drey_core::id::UserId;
-use drey_core::presence::{Effect, Identity, Settings, Snapshot, close};
+use drey_core::presence::{
+    Effect, Identity, PeerView, People, PersonView, Places, ScopeNews, Settings, Shown, Snapshot, close,
+};
 use drey_core::refusal::{Code, Refusal};
 use drey_core::sync::ClientId;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,7 @@ use worker::{
 };
 
 use crate::rpc;
+use check::Standing;
 use room::Hall;
 use ticker::Ticker;
 use tickets::Tickets;
@@ -48,15 +51,32 @@ const TICKET_HEADER: &str = "x-drey-ticket";
 #[serde(tag = "command", rename_all = "snake_case")]
 enum Command {
     /// A page of who is present.
-    Snapshot { after: Option<ClientId>, limit: u32 },
+    Snapshot {
+        after: Option<ClientId>,
+        limit: u32,
+        #[serde(default)]
+        at: Option<Places>,
+    },
+    /// A page of the people present.
+    People { after: Option<UserId>, limit: u32, at: Option<Places> },
     /// A client without a socket lives; its state as `PeerView` has it.
-    Beat { identity: String, clock: u64, state: Option<String> },
+    Beat {
+        identity: String,
+        clock: u64,
+        state: Option<String>,
+        #[serde(default)]
+        at: Places,
+    },
     /// A ticket was made for this client.
     Ticket { digest: String, identity: String },
     /// A user lost access, at this epoch: his sockets close.
     Narrow { user_id: UserId, authz_epoch: i64 },
     /// The workspace is gone: all sockets close.
     Close,
+    /// Scopes of sync have moved.
+    Notice { scopes: Vec<ScopeNews> },
+    /// The room is to be restarted: all sockets close for a moment.
+    Drain,
 }
 
 /// Tickets expire as time goes by: seconds after which to try again.
@@ -115,8 +135,11 @@ impl DurableObject for WorkspacePresence {
             return self.redeem(&digest).await;
         }
         match rpc::command(&mut request).await? {
-            Command::Snapshot { after, limit } => rpc::reply(&self.snapshot(after.as_ref(), limit)),
-            Command::Beat { identity, clock, state } => rpc::reply(&self.beat(&identity, clock, state).await?),
+            Command::Snapshot { after, limit, at } => rpc::reply(&self.snapshot(after.as_ref(), at.as_ref(), limit)),
+            Command::People { after, limit, at } => rpc::reply(&self.people(after, at.as_ref(), limit)),
+            Command::Beat { identity, clock, state, at } => {
+                rpc::reply(&self.beat(&identity, clock, Shown { state, at }).await?)
+            }
             Command::Ticket { digest, identity } => rpc::reply(&self.keep(&digest, &identity)?),
             Command::Narrow { user_id, authz_epoch } => {
                 self.tickets.forget(user_id);
@@ -127,6 +150,12 @@ impl DurableObject for WorkspacePresence {
                 self.tickets.clear();
                 self.act(|hall, _| hall.room.clear()).await?;
                 rpc::reply(&())
+            }
+            Command::Notice { scopes } => rpc::reply(&self.notify(scopes)),
+            Command::Drain => {
+                let before = self.in_hall(|hall| hall.sockets());
+                self.act(|hall, now_ms| hall.room.drain(now_ms)).await?;
+                rpc::reply(&before)
             }
         }
     }
@@ -142,10 +171,14 @@ impl DurableObject for WorkspacePresence {
         })
         .await?;
         self.tell_metrics(Date::now().as_millis(), true);
-        if let Some((seats, up_to)) = asked {
-            for user_id in check::without_role(&self.env, seats).await {
-                self.act(|hall, _| hall.room.revoke(user_id, up_to)).await?;
-            }
+        let Some((seats, up_to)) = asked else { return Response::empty() };
+        for (user_id, standing) in check::standings(&self.env, seats).await {
+            self.act(|hall, _| match standing {
+                Some(Standing::Out) => hall.room.revoke(user_id, up_to),
+                Some(Standing::In { authz_epoch }) => hall.room.recheck_keys(user_id, authz_epoch, up_to),
+                None => Vec::new(),
+            })
+            .await?;
         }
         Response::empty()
     }
@@ -202,10 +235,10 @@ impl WorkspacePresence {
     }
 
     /// A heartbeat; for how long it is good.
-    async fn beat(&self, identity: &str, clock: u64, state: Option<String>) -> worker::Result<Result<u64, Turned>> {
+    async fn beat(&self, identity: &str, clock: u64, shown: Shown) -> worker::Result<Result<u64, Turned>> {
         let identity = admitted(identity)?;
         let mut refused = None;
-        self.act(|hall, now_ms| match hall.room.beat(identity, clock, state, now_ms) {
+        self.act(|hall, now_ms| match hall.room.beat(identity, clock, shown, now_ms) {
             Ok(effects) => effects,
             Err(refusal) => {
                 refused = Some(Turned::from(&refusal));
@@ -235,9 +268,11 @@ impl WorkspacePresence {
             let detail = "The ticket is used, expired or of another workspace. Ask for a new one.";
             return turned(&Refusal::new(Code::InvalidToken, detail));
         };
-        match check::has_role(&self.env, identity.workspace, identity.user_id).await {
-            Some(true) => self.join(identity).await,
-            Some(false) => turned(&Refusal::new(Code::NotFound, "There is no such resource, or it is not yours.")),
+        match check::standing(&self.env, identity.workspace, identity.user_id).await {
+            Some(Standing::In { .. }) => self.join(identity).await,
+            Some(Standing::Out) => {
+                turned(&Refusal::new(Code::NotFound, "There is no such resource, or it is not yours."))
+            }
             None => {
                 let refusal = Refusal::new(Code::GateUnavailable, "Admission does not answer. Ask for a new ticket.");
                 turned(&refusal.with_retry_after(1))
@@ -245,11 +280,30 @@ impl WorkspacePresence {
         }
     }
 
-    fn snapshot(&self, after: Option<&ClientId>, limit: u32) -> room::Present {
+    /// Takes news of scopes for those who are here; whether anybody is.
+    fn notify(&self, scopes: Vec<ScopeNews>) -> bool {
+        let occupied = self.in_hall(|hall| {
+            hall.room.notify(scopes);
+            hall.sockets() > 0
+        });
+        self.ticker.settle();
+        occupied
+    }
+
+    fn snapshot(&self, after: Option<&ClientId>, at: Option<&Places>, limit: u32) -> room::Present<PeerView, ClientId> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let Snapshot { data, next } = self.in_hall(|hall| {
             hall.hear_pings(&self.state);
-            hall.room.snapshot(after, limit)
+            hall.room.snapshot(after, at, limit)
+        });
+        room::Present { data, next }
+    }
+
+    fn people(&self, after: Option<UserId>, at: Option<&Places>, limit: u32) -> room::Present<PersonView, UserId> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let People { data, next } = self.in_hall(|hall| {
+            hall.hear_pings(&self.state);
+            hall.room.people(after, at, limit)
         });
         room::Present { data, next }
     }

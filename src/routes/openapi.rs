@@ -119,8 +119,11 @@ fn parameters(route: &Route) -> Vec<Value> {
         parameters.push(schema::offset_parameter());
         parameters.extend(schema::live_parameters());
     }
-    if route.gives.schema == "[]Peer" || route.gives.schema.starts_with("Presence") {
+    if route.gives.schema == "[]Person" || matches!(route.gives.schema, "PresenceBeaten" | "PresenceTicket") {
         parameters.push(schema::client_parameter());
+    }
+    if is_presence(route) {
+        parameters.extend(schema::room_parameters());
     }
     parameters.extend(headers(route));
     parameters
@@ -148,11 +151,11 @@ fn changes_an_item(route: &Route) -> bool {
 }
 
 fn has_tag(route: &Route) -> bool {
-    route.method == "GET" && route.policy.cache != CacheProfile::NoStore
+    route.method == "GET" && (route.policy.cache != CacheProfile::NoStore || is_presence(route))
 }
 
 fn is_presence(route: &Route) -> bool {
-    route.gives.schema == "[]Peer"
+    route.gives.schema == "[]Person"
 }
 
 fn responses(route: &Route) -> Value {

@@ -1,11 +1,14 @@
 //! Presence: who is in a workspace's room.
 
+use drey_core::cache::CacheProfile;
+use drey_core::etag;
 use drey_core::id::WorkspaceId;
-use drey_core::presence::{Identity, state_of};
+use drey_core::presence::{Identity, MOST_HEARD, MOST_SHOWN, Places, Shown, state_of};
 use drey_core::refusal::Code;
 use drey_core::sync::ClientId;
-use drey_durable_objects::workspace_presence::{By, Join, PresenceClient, PresenceError};
+use drey_durable_objects::workspace_presence::{Asked, By, Join, PresenceClient, PresenceError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::answer::Answer;
@@ -24,6 +27,8 @@ struct Beat<'a> {
     clock: u64,
     #[serde(borrow)]
     state: &'a RawValue,
+    #[serde(default)]
+    at: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -57,10 +62,12 @@ async fn join(call: &Call<'_>) -> Outcome<Answer> {
 
 /// Show a state without a socket, for as long as heartbeats come.
 pub(super) async fn beat(call: &Call<'_>) -> Outcome<Answer> {
-    let Beat { clock, state } = json::parse_borrowed(&call.body)?;
+    let Beat { clock, state, at } = json::parse_borrowed(&call.body)?;
     let state = state_of(state).map_err(|_| Problem::field("/state", STATE))?;
+    let places = format!("It is at most {MOST_SHOWN} places such as `request/r1`.");
+    let shown = Shown::parse(state, at).map_err(|_| Problem::field("/at", places))?;
     let identity = identity(call)?;
-    let expires_in_ms = room(call).beat(&identity, clock, state).await.map_err(problem)?;
+    let expires_in_ms = room(call).beat(&identity, clock, shown).await.map_err(problem)?;
     Answer::json(200, &Beaten { client_id: identity.client_id.as_str(), expires_in_ms })
 }
 
@@ -76,16 +83,39 @@ pub(super) fn identity(call: &Call<'_>) -> Outcome<Identity> {
         role: access.role,
         expires_at_ms: principal.expires_ms,
         authz_epoch: call.grant().map_or(0, |grant| grant.authz_epoch),
+        api_key: principal.key.as_ref().map(|key| key.id),
     })
 }
 
-/// A page of who is there.
+/// A page of who is there: people, or with `view=clients` their clients.
 async fn snapshot(call: &Call<'_>) -> Outcome<Answer> {
-    let access = call.workspace()?;
+    let workspace = call.workspace()?.workspace;
     let limit = call.request.query.number("limit", 1..=100)?.unwrap_or(50);
-    let after = call.request.query.get("cursor");
-    let page = room(call).snapshot(access.workspace, after, limit).await.map_err(problem)?;
-    Answer::json(200, &page)
+    let asked = Asked { cursor: call.request.query.get("cursor"), at: places(call)?, limit };
+    match call.request.query.get("view").unwrap_or("people") {
+        "people" => tagged(&room(call).people(workspace, asked).await.map_err(problem)?),
+        "clients" => tagged(&room(call).snapshot(workspace, asked).await.map_err(problem)?),
+        _ => Err(Problem::parameter("view", "It is `people` or `clients`.")),
+    }
+}
+
+/// With a weak tag: signs of life alone make no new version.
+fn tagged(page: &impl Serialize) -> Outcome<Answer> {
+    let mut shown = serde_json::to_value(page).map_err(|error| Problem::internal(error.to_string()))?;
+    for one in shown.get_mut("data").and_then(Value::as_array_mut).into_iter().flatten() {
+        one.as_object_mut().map(|one| one.remove("seen_at"));
+    }
+    let tag = etag::body_tag(shown.to_string().as_bytes());
+    let answer = Answer::json(200, page)?.with("etag", format!("W/{tag}"));
+    let vary = CacheProfile::Tenant.vary().unwrap_or_default();
+    Ok(answer.with("cache-control", CacheProfile::Tenant.cache_control()).with("vary", vary))
+}
+
+/// `at`: the places asked about, separated by commas.
+fn places(call: &Call<'_>) -> Outcome<Option<Places>> {
+    let Some(at) = call.request.query.get("at") else { return Ok(None) };
+    let wanted = || format!("It is at most {MOST_HEARD} places such as `request/r1`, separated by commas.");
+    Places::parse(at.split(','), MOST_HEARD).map(Some).map_err(|_| Problem::parameter("at", wanted()))
 }
 
 pub(super) fn room<'a>(call: &Call<'a>) -> PresenceClient<'a> {

@@ -88,6 +88,23 @@ pub fn live_parameters() -> [Value; 2] {
     ]
 }
 
+/// `view` and `at` of a room.
+#[must_use]
+pub fn room_parameters() -> [Value; 2] {
+    [
+        json!({
+            "name": "view", "in": "query",
+            "description": "`clients`: each client by itself, as `Peer`, instead of one entry for each person.",
+            "schema": { "type": "string", "enum": ["people", "clients"], "default": "people" }
+        }),
+        json!({
+            "name": "at", "in": "query",
+            "description": "Only who looks at one of these places, at most eight, separated by commas.",
+            "schema": { "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,31}/[A-Za-z0-9_-]{1,64}(,[a-z][a-z0-9_-]{0,31}/[A-Za-z0-9_-]{1,64}){0,7}$" }
+        }),
+    ]
+}
+
 /// `Idempotency-Key`.
 #[must_use]
 pub fn idempotency_parameter() -> Value {

@@ -31,6 +31,7 @@ test("both see each other: hello, patch, whole states, leave", async () => {
     client_id: ada.clientId,
     user_id: place.owner.id,
     name: place.owner.name,
+    at: [],
     state: { at: "request-1", cursor: 4 },
     clock: 1,
     seen_at: expect.stringMatching(/^\d{4}-.*Z$/),
@@ -43,7 +44,7 @@ test("both see each other: hello, patch, whole states, leave", async () => {
   ]);
   const both = expectStatus(await snapshot(viewer, place), 200);
   expect(both.body.data.map((peer) => peer.user_id).sort()).toEqual([place.owner.id, viewer.id].sort());
-  expect(both.headers.get("cache-control")).toBe("no-store");
+  expect(both.headers.get("cache-control")).toBe("private, no-cache");
   ada.close();
   const leave = await until(bob, "ada's leave", (frame) => frame.kind === "leave");
   expect(leave).toEqual({ kind: "leave", peers: [{ client_id: ada.clientId, clock: 1 }] });
@@ -138,7 +139,8 @@ test("a silent seat ends, one that pings stays", async () => {
 
 test.each([
   ["no JSON", "garbage{", 1007],
-  ["another kind", JSON.stringify({ kind: "hello" }), 1007],
+  ["a frame without a kind", JSON.stringify({ clock: 1, state: {} }), 1007],
+  ["a place that is none", JSON.stringify({ kind: "update", clock: 9, state: {}, at: ["r1"] }), 1007],
   ["a state that is no object", JSON.stringify({ kind: "update", clock: 9, state: [] }), 1007],
   ["a state over 4 KiB", JSON.stringify({ kind: "update", clock: 9, state: { x: "x".repeat(4_096) } }), 1009],
   ["a frame of 1 MiB", "x".repeat(1024 * 1024), 1009],
@@ -151,6 +153,15 @@ test.each([
   good.update(1, { fine: true });
   await poll("the good one", async () => (await snapshot(place.owner, place)).body.data.length === 1);
   expect(good.end).toBeUndefined();
+});
+
+test("a kind or a member of a later version changes nothing", async () => {
+  const place = await home();
+  const seat = await sit(place.owner, place);
+  seat.send(JSON.stringify({ kind: "wave", clock: "soon" }));
+  seat.send(JSON.stringify({ kind: "update", clock: 1, state: { here: true }, mood: "calm" }));
+  await poll("the state", async () => (await snapshot(place.owner, place)).body.data.length === 1);
+  expect(seat.end).toBeUndefined();
 });
 
 test("a newer connection of a client takes its seat and state", async () => {

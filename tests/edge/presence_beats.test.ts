@@ -93,6 +93,7 @@ test.each([
   ["no state", { clock: 1 }, ""],
   ["a state that is a list", { clock: 1, state: [] }, "/state"],
   ["a state over 4 KiB", { clock: 1, state: { x: "x".repeat(4_096) } }, "/state"],
+  ["a place that is none", { clock: 1, state: {}, at: ["request"] }, "/at"],
   ["a clock below 0", { clock: -1, state: {} }, "/clock"],
 ])("%s is 400", async (_, body, pointer) => {
   const place = await home();

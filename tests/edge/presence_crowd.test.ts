@@ -73,7 +73,7 @@ function agreed(seats: Seat[], at: number): Promise<unknown> {
 async function everybody(caller: User, place: OwnedWorkspace): Promise<string[]> {
   const ids: string[] = [];
   for (let cursor: string | null = ""; cursor !== null; ) {
-    const page: Page<PeerView> = (await snapshot(caller, place, `?limit=100${cursor && `&cursor=${cursor}`}`))
+    const page: Page<PeerView> = (await snapshot(caller, place, `limit=100${cursor && `&cursor=${cursor}`}`))
       .body;
     ids.push(...page.data.map((peer) => peer.client_id));
     cursor = page.next_cursor;

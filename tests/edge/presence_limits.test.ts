@@ -1,7 +1,17 @@
 /** What bounds a room: seats per user, frames per socket, the largest peer, and access that ends without a notice. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { call, expectStatus, home, member, orgMember, type User, user } from "./actors.ts";
-import { removeUntold } from "./database.ts";
+import {
+  call,
+  expectStatus,
+  home,
+  member,
+  type OwnedWorkspace,
+  orgMember,
+  type User,
+  user,
+} from "./actors.ts";
+import { removeUntold, revokeUntold } from "./database.ts";
+import { apiKey, program } from "./keys.ts";
 import { isLeaveOf, known, refusedUpgrade, sit, snapshot, until, untilClosed } from "./rooms.ts";
 import type { Me } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -29,6 +39,30 @@ test("a seat whose removal nobody told ends with the next look around: 4403", as
   expect((await untilClosed(removed)).code).toBe(4403);
   await until(staying, "the leave", (frame) => isLeaveOf(frame, removed.clientId));
   expect(staying.end).toBeUndefined();
+});
+
+test("a program's seat ends with its key: 4403 at once, and with the next look around if nobody told", async () => {
+  const place = await home(tight.api);
+  const [told, untold, good] = [await presenceKey(place), await presenceKey(place), await presenceKey(place)];
+  const seats = [await sit(told, place), await sit(untold, place)] as const;
+  expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/api-keys/${told.id}`), 204);
+  expect((await untilClosed(seats[0])).code).toBe(4403);
+  // The seats of its creator's other keys close with it; those keys open others.
+  await untilClosed(seats[1]);
+  const again = await sit(untold, place);
+  const person = await sit(await member(place, "viewer"), place);
+  await revokeUntold(place, untold);
+  expect((await untilClosed(again)).code).toBe(1012);
+  expect(await refusedUpgrade(untold, place)).toEqual({ status: 401, code: "invalid-token" });
+  await sit(good, place);
+  expect(person.end).toBeUndefined();
+});
+
+test("a program's seat ends when its key does: 4401", async () => {
+  const place = await home(tight.api);
+  const expires_at = new Date(Date.now() + 2_000).toISOString();
+  const seat = await sit(await presenceKey(place, { expires_at }), place);
+  expect((await untilClosed(seat)).code).toBe(4401);
 });
 
 test("an admin of the organisation who becomes a member loses the seats he had as one: 4403", async () => {
@@ -112,6 +146,12 @@ test.each([
   const shown = await poll("the seat", async () => (await snapshot(place.owner, place)).body.data[0]);
   expect(shown.name).toBeNull();
 });
+
+/** A program with a key of this workspace that may be present. */
+async function presenceKey(place: OwnedWorkspace, fields: Record<string, unknown> = {}): Promise<User> {
+  const made = await apiKey(place, { scopes: ["presence"], ...fields });
+  return { ...program(made, tight.api), id: made.id };
+}
 
 /** The same person with another name in the token. */
 async function renamed(person: User, name: string): Promise<User> {

@@ -12,22 +12,25 @@ export interface PeerView {
   client_id: string;
   user_id: string;
   name: string | null;
+  at: string[];
   state: Record<string, unknown>;
   clock: number;
   seen_at: string;
 }
 
 export interface Frame {
-  kind: "hello" | "patch" | "leave" | "error" | "pong";
+  kind: "hello" | "patch" | "leave" | "notice" | "probe" | "error" | "pong";
   v?: number;
   client_id?: string;
   /** Of a `leave` only `client_id` and `clock` of each. */
   peers?: PeerView[];
   limits?: { state_bytes: number; frames_per_s: number; tick_ms: number };
   more?: boolean;
+  scopes?: { type: string; id: string; generation: number; epoch: number }[];
   clock?: number;
   code?: number;
   detail?: string;
+  retry_after_ms?: number;
 }
 
 export interface Seat {
@@ -36,7 +39,12 @@ export interface Seat {
   /** Set once the socket is closed. */
   end: { code: number; reason: string } | undefined;
   send(data: string | Uint8Array): void;
-  update(clock: number, state: Record<string, unknown> | null): void;
+  update(clock: number, state: Record<string, unknown> | null, at?: string[]): void;
+  /** Hears of these places alone; null for the whole room. */
+  subscribe(to: string[] | null): void;
+  /** Stops reading what comes, and reads on. */
+  pause(): void;
+  resume(): void;
   close(): void;
 }
 
@@ -81,10 +89,17 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
     frames: [],
     end: undefined,
     send: (data) => socket.send(data),
-    update: (clock, state) => socket.send(JSON.stringify({ kind: "update", clock, state })),
+    update: (clock, state, at) => socket.send(JSON.stringify({ kind: "update", clock, state, at })),
+    subscribe: (to) => socket.send(JSON.stringify({ kind: "subscribe", to })),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     close: () => socket.close(1000),
   };
-  socket.on("message", (data) => seat.frames.push(frameOf(String(data))));
+  socket.on("message", (data) => {
+    const frame = frameOf(String(data));
+    seat.frames.push(frame);
+    if (frame.kind === "probe") socket.send(JSON.stringify({ kind: "ack" }));
+  });
   socket.on("close", (code, reason) => {
     seat.end = { code, reason: String(reason) };
   });
@@ -113,10 +128,11 @@ export function isLeaveOf(frame: Frame, clientId: string): boolean {
   return frame.kind === "leave" && (frame.peers ?? []).some((peer) => peer.client_id === clientId);
 }
 
-/** What a seat knows of the others: every patch and leave applied in the order they came. */
+/** What a seat knows of the others: every frame applied in the order they came. */
 export function known(seat: Seat): Map<string, unknown> {
   const room = new Map<string, unknown>();
   for (const frame of seat.frames) {
+    if (frame.kind === "hello") room.clear();
     for (const peer of frame.peers ?? []) {
       if (frame.kind === "leave") room.delete(peer.client_id);
       else if (peer.client_id !== seat.clientId) room.set(peer.client_id, peer.state);
@@ -157,8 +173,23 @@ export function refusedUpgrade(
   });
 }
 
+/** A page of the clients present. */
 export function snapshot(caller: User, place: { id: string }, query = ""): Promise<Answer<Page<PeerView>>> {
-  return call<Page<PeerView>>(caller, "GET", `/v1/workspaces/${place.id}/presence${query}`);
+  return call<Page<PeerView>>(caller, "GET", `/v1/workspaces/${place.id}/presence?view=clients&${query}`);
+}
+
+export interface PersonView extends Omit<PeerView, "client_id" | "clock"> {
+  clients: number;
+}
+
+/** A page of the people present. */
+export function people(
+  caller: User,
+  place: { id: string },
+  query = "",
+  headers: Record<string, string> = {},
+): Promise<Answer<Page<PersonView>>> {
+  return call(caller, "GET", `/v1/workspaces/${place.id}/presence?${query}`, undefined, headers);
 }
 
 function roomPath(place: { id: string }, clientId: string): string {

@@ -39,6 +39,7 @@ interface Write {
 /** What has tests of its own: a push knows its mutations, and presence writes no row of Postgres. */
 const ELSEWHERE = [
   "POST /v1/operator/cache/purge",
+  "POST /v1/operator/presence/drain",
   "PUT /v1/operator/settings",
   "DELETE /v1/operator/settings",
   "PUT /v1/operator/orgs/{org}/settings",

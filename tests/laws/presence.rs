@@ -1,21 +1,32 @@
 //! What everybody sees of a room is the room: clocks, ends, hibernation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use drey_core::id::{UserId, WorkspaceId};
-use drey_core::presence::{Connection, Effect, Identity, Peer, Room, Settings};
+use drey_core::id::{ApiKeyId, UserId, WorkspaceId};
+use drey_core::presence::{Connection, Effect, Identity, Peer, Places, Room, Settings};
 use drey_core::role::WorkspaceRole;
 use drey_core::sync::ClientId;
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const SETTINGS: Settings =
-    Settings { ttl_ms: 900, alarm_ms: 600, frames_per_s: 10, frames_burst: 10, ..Settings::DEFAULT };
+const SETTINGS: Settings = Settings {
+    beat_ms: 500,
+    ttl_ms: 900,
+    alarm_ms: 600,
+    probe_ms: 300,
+    shed_ms: 700,
+    frames_per_s: 10,
+    frames_burst: 10,
+    ..Settings::DEFAULT
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Join { client: u8, expires_in: u64 },
-    Update { socket: prop::sample::Index, clock: u64, state: Option<u8> },
+    Update { socket: prop::sample::Index, clock: u64, state: Option<u8>, at: u8 },
+    Subscribe { socket: prop::sample::Index, to: u8 },
+    Read { socket: prop::sample::Index },
+    Drain,
     Garbage { socket: prop::sample::Index },
     Close { socket: prop::sample::Index },
     Seen { socket: prop::sample::Index },
@@ -28,7 +39,10 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let socket = any::<prop::sample::Index>;
     let event = prop_oneof![
         4 => (0_u8..6, 1_u64..3000).prop_map(|(client, expires_in)| Event::Join { client, expires_in }),
-        8 => (socket(), 0_u64..20, any::<Option<u8>>()).prop_map(|(socket, clock, state)| Event::Update { socket, clock, state }),
+        8 => (socket(), 0_u64..20, any::<Option<u8>>(), 0_u8..4).prop_map(|(socket, clock, state, at)| Event::Update { socket, clock, state, at }),
+        2 => (socket(), 0_u8..4).prop_map(|(socket, to)| Event::Subscribe { socket, to }),
+        4 => socket().prop_map(|socket| Event::Read { socket }),
+        1 => Just(Event::Drain),
         1 => socket().prop_map(|socket| Event::Garbage { socket }),
         2 => socket().prop_map(|socket| Event::Close { socket }),
         2 => socket().prop_map(|socket| Event::Seen { socket }),
@@ -39,12 +53,24 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     prop::collection::vec((0_u64..400, event), 1..80)
 }
 
-/// The world around a room: its sockets with their attachments, and somebody who hears every broadcast.
+/// What one knows of a room: clients with the clock and the state they show.
+type Known = BTreeMap<String, (u64, String)>;
+
+/// The other end of a socket: what has been sent and not yet read, and what its reader knows.
+#[derive(Default)]
+struct Reader {
+    client: String,
+    inbox: VecDeque<String>,
+    known: Known,
+}
+
+/// The world around a room: its sockets with their attachments and readers, and somebody who hears every broadcast.
 #[derive(Default)]
 struct World {
     attachments: BTreeMap<Connection, String>,
     sockets: Vec<Connection>,
-    heard: BTreeMap<String, (u64, String)>,
+    readers: BTreeMap<Connection, Reader>,
+    heard: Known,
 }
 
 impl World {
@@ -56,28 +82,56 @@ impl World {
                 }
                 Effect::Close { connection, .. } | Effect::Forget { connection } => {
                     self.attachments.remove(&connection);
+                    self.readers.remove(&connection);
                 }
-                Effect::Broadcast { text, .. } => self.hear(&text),
-                Effect::Send { .. } => {}
+                Effect::Broadcast { to, text } => {
+                    let readers = self.readers.iter_mut().filter(|(connection, _)| to.has(**connection));
+                    readers.for_each(|(_, reader)| reader.inbox.push_back(text.clone()));
+                    // Who listens to some places only is told other things than the room.
+                    if to.has(Connection(u64::MAX)) {
+                        hear(&mut self.heard, &text);
+                    }
+                }
+                Effect::Send { to, text } => {
+                    if let Some(reader) = self.readers.get_mut(&to) {
+                        reader.inbox.push_back(text);
+                    }
+                }
             }
         }
     }
 
-    fn hear(&mut self, text: &str) {
-        let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
-        for peer in frame["peers"].as_array().into_iter().flatten() {
-            let client = peer["client_id"].as_str().unwrap_or_default().to_owned();
-            if frame["kind"] == "leave" {
-                self.heard.remove(&client);
-                continue;
+    /// A reader reads all that was sent, and answers.
+    fn read(&mut self, room: &mut Room, socket: Connection, now: u64) {
+        while let Some(text) = self.readers.get_mut(&socket).and_then(|reader| reader.inbox.pop_front()) {
+            if text == r#"{"kind":"probe"}"# {
+                let effects = room.frame(socket, r#"{"kind":"ack"}"#, now);
+                self.perform(room, effects);
+            } else if let Some(reader) = self.readers.get_mut(&socket) {
+                hear(&mut reader.known, &text);
             }
-            let clock = peer["clock"].as_u64().unwrap_or_default();
-            self.heard.insert(client, (clock, peer["state"].to_string()));
         }
     }
 
     fn socket(&self, index: prop::sample::Index) -> Option<Connection> {
         (!self.sockets.is_empty()).then(|| *index.get(&self.sockets))
+    }
+}
+
+/// Applies a frame as a client does.
+fn hear(known: &mut Known, text: &str) {
+    let frame: serde_json::Value = serde_json::from_str(text).expect("a frame is JSON");
+    if frame["kind"] == "hello" {
+        known.clear();
+    }
+    for peer in frame["peers"].as_array().into_iter().flatten() {
+        let client = peer["client_id"].as_str().unwrap_or_default().to_owned();
+        if frame["kind"] == "leave" {
+            known.remove(&client);
+            continue;
+        }
+        let clock = peer["clock"].as_u64().unwrap_or_default();
+        known.insert(client, (clock, peer["state"].to_string()));
     }
 }
 
@@ -91,12 +145,23 @@ fn identity(client: u8, expires_at_ms: u64) -> Identity {
         role: WorkspaceRole::Viewer,
         expires_at_ms,
         authz_epoch: 0,
+        api_key: None,
     }
 }
 
 fn update(clock: u64, state: Option<u8>) -> String {
+    update_at(clock, state, 0)
+}
+
+fn update_at(clock: u64, state: Option<u8>, at: u8) -> String {
     let state = state.map_or("null".to_owned(), |at| format!("{{\"at\":{at}}}"));
-    format!("{{\"kind\":\"update\",\"clock\":{clock},\"state\":{state}}}")
+    format!("{{\"kind\":\"update\",\"clock\":{clock},\"state\":{state},\"at\":{}}}", places(at))
+}
+
+/// The places of the bits of a number.
+fn places(bits: u8) -> String {
+    let places: Vec<_> = (0..2).filter(|bit| bits & (1 << bit) != 0).map(|bit| format!("\"request/r{bit}\"")).collect();
+    format!("[{}]", places.join(","))
 }
 
 fn play(room: &mut Room, world: &mut World, now: u64, event: Event) {
@@ -104,17 +169,30 @@ fn play(room: &mut Room, world: &mut World, now: u64, event: Event) {
         Event::Join { client, expires_in } => match room.join(identity(client, now + expires_in), now) {
             Ok((connection, effects)) => {
                 world.sockets.push(connection);
+                world.readers.insert(connection, Reader { client: format!("c{client}"), ..Reader::default() });
                 effects
             }
             Err(_) => Vec::new(),
         },
-        Event::Update { socket, clock, state } => {
-            world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, &update(clock, state), now))
+        Event::Update { socket, clock, state, at } => {
+            world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, &update_at(clock, state, at), now))
         }
+        Event::Subscribe { socket, to } => {
+            // Three for everything.
+            let to = if to == 3 { "null".to_owned() } else { places(to) };
+            let frame = format!("{{\"kind\":\"subscribe\",\"to\":{to}}}");
+            world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, &frame, now))
+        }
+        Event::Read { socket } => {
+            let Some(socket) = world.socket(socket) else { return };
+            return world.read(room, socket, now);
+        }
+        Event::Drain => room.drain(now),
         Event::Garbage { socket } => world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, "{", now)),
         Event::Close { socket } => {
             let Some(socket) = world.socket(socket) else { return };
             world.attachments.remove(&socket);
+            world.readers.remove(&socket);
             room.closed(socket)
         }
         Event::Seen { socket } => {
@@ -156,12 +234,52 @@ fn settle(room: &mut Room, world: &mut World, now: &mut u64) {
     }
 }
 
-fn shown(room: &Room) -> BTreeMap<String, (u64, String)> {
-    let views = room.snapshot(None, 100).data;
+fn shown(room: &Room) -> Known {
+    shown_at(room, None)
+}
+
+fn shown_at(room: &Room, at: Option<&Places>) -> Known {
+    let views = room.snapshot(None, at, 100).data;
     views.into_iter().map(|view| (view.client_id.to_string(), (view.clock, view.state.get().to_owned()))).collect()
 }
 
+/// Everybody reads, until there is nothing more to read: what is told to whom was behind comes after his answer.
+fn all_read(room: &mut Room, world: &mut World, now: &mut u64) {
+    for _ in 0..2 {
+        for socket in world.readers.keys().copied().collect::<Vec<_>>() {
+            world.read(room, socket, *now);
+        }
+        settle(room, world, now);
+    }
+    for socket in world.readers.keys().copied().collect::<Vec<_>>() {
+        world.read(room, socket, *now);
+    }
+}
+
 proptest! {
+    /// Fast or slow, of the whole room or of a place: whoever has read all knows the last state of each who is there, and
+    /// of nobody who has left.
+    #[test]
+    fn who_has_read_everything_knows_the_part_of_the_room_he_hears_of(events in events()) {
+        let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
+        for (pause, event) in events {
+            now += pause;
+            play(&mut room, &mut world, now, event);
+            flush(&mut room, &mut world, now);
+        }
+        settle(&mut room, &mut world, &mut now);
+        all_read(&mut room, &mut world, &mut now);
+        for (socket, reader) in &world.readers {
+            let peer = room.peer(*socket).expect("an open socket has a peer");
+            let mut there = shown_at(&room, peer.hears.as_ref());
+            let mut known = reader.known.clone();
+            // His own state he knows by himself.
+            there.remove(&reader.client);
+            known.remove(&reader.client);
+            prop_assert_eq!(known, there, "{} hears {:?}", reader.client, peer.hears);
+        }
+    }
+
     #[test]
     fn who_hears_every_frame_knows_the_room(events in events()) {
         let (mut room, mut world, mut now) = (Room::restore(SETTINGS, [], 0), World::default(), 1_000_000);
@@ -238,17 +356,25 @@ proptest! {
         let around: String = around.chars().filter(|c| !c.is_control() && !"\"\\".contains(*c)).collect();
         let room_for = 4096 - "{\"a\":\"\"}".len() - around.len();
         let state = format!("{{\"a\":\"{around}{}\"}}", filler.repeat(room_for / filler.len()));
-        let frame = format!("{{\"kind\":\"update\",\"clock\":{},\"state\":{state}}}", u64::MAX);
+        let places = |count: u8| {
+            let place = |at| format!("\"{}/{}{at}\"", "t".repeat(32), "i".repeat(63));
+            (0..count).map(place).collect::<Vec<_>>().join(",")
+        };
+        let at = places(4);
+        let frame = format!("{{\"kind\":\"update\",\"clock\":{},\"state\":{state},\"at\":[{at}]}}", u64::MAX);
         let mut room = Room::restore(SETTINGS, [], 0);
         let long = ClientId::parse(&"c".repeat(64)).expect("a client id");
-        let identity = Identity { client_id: long, name: Some(name), authz_epoch: i64::MIN, ..identity(0, u64::MAX) };
+        let api_key = Some(ApiKeyId::from_uuid(Uuid::max()));
+        let identity =
+            Identity { client_id: long, name: Some(name), authz_epoch: i64::MIN, api_key, ..identity(0, u64::MAX) };
         let (socket, _) = room.join(identity, u64::MAX - 1).expect("joined");
         room.frame(socket, &frame, u64::MAX - 1);
-        let peer = room.peer(socket).expect("still here");
-        prop_assert!(peer.state.is_some());
+        room.frame(socket, &format!("{{\"kind\":\"subscribe\",\"to\":[{}]}}", places(8)), u64::MAX - 1);
+        let peer = Peer { behind_ms: u64::MAX, ..room.peer(socket).expect("still here").clone() };
+        prop_assert!(peer.state.is_some() && peer.hears.is_some() && !peer.at.is_empty());
         let text = peer.to_attachment();
-        prop_assert!(text.is_ascii() && text.len() < 14_400, "{}", text.len());
-        prop_assert_eq!(Peer::from_attachment(&text), Some(peer.clone()));
+        prop_assert!(text.is_ascii() && text.len() < 15_900, "{}", text.len());
+        prop_assert_eq!(Peer::from_attachment(&text), Some(peer));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //!
 //! In scope: settings, effects, pages. Out of scope: when they arise.
 
-use super::{Connection, PeerView};
+use std::collections::BTreeSet;
+
+use super::{Connection, PeerView, PersonView};
+use crate::id::UserId;
 use crate::sync::ClientId;
 
 /// How long things last, and how much there may be of them.
@@ -26,6 +29,13 @@ pub struct Settings {
     pub ticket_ms: u64,
     /// What changes within so many milliseconds goes out as one frame; doubled by each thousand sockets.
     pub tick_ms: u64,
+    /// How often a socket that is sent frames has to say that it has read them, in milliseconds. One that is asked and
+    /// does not answer for as long is sent nothing more until it does.
+    pub probe_ms: u64,
+    /// After so many milliseconds without being sent anything it is closed.
+    pub shed_ms: u64,
+    /// Over so many milliseconds the clients of a room that is drained come back.
+    pub drain_ms: u64,
 }
 
 impl Settings {
@@ -40,6 +50,9 @@ impl Settings {
         beat_ms: 30_000,
         ticket_ms: 30_000,
         tick_ms: 33,
+        probe_ms: 5_000,
+        shed_ms: 30_000,
+        drain_ms: 10_000,
     };
 
     /// The tick of a room of so many sockets: 33 ms when it is small, 66 ms at a thousand, for a frame costs as many
@@ -57,6 +70,26 @@ impl Default for Settings {
     }
 }
 
+/// Who hears a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Every open socket but these.
+    AllBut(BTreeSet<Connection>),
+    /// These alone.
+    Only(Vec<Connection>),
+}
+
+impl Audience {
+    /// Whether a socket is among them.
+    #[must_use]
+    pub fn has(&self, connection: Connection) -> bool {
+        match self {
+            Self::AllBut(others) => !others.contains(&connection),
+            Self::Only(these) => these.contains(&connection),
+        }
+    }
+}
+
 /// What the shell has to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -67,10 +100,10 @@ pub enum Effect {
         /// The frame.
         text: String,
     },
-    /// Send this text to every open socket.
+    /// Send this text to many sockets.
     Broadcast {
-        /// Who alone caused it, and knows.
-        except: Option<Connection>,
+        /// To whom.
+        to: Audience,
         /// The frame, encoded once.
         text: String,
     },
@@ -102,4 +135,13 @@ pub struct Snapshot {
     pub data: Vec<PeerView>,
     /// The last client id of the page, if more follow.
     pub next: Option<ClientId>,
+}
+
+/// A page of the people present.
+#[derive(Clone, Debug)]
+pub struct People {
+    /// By user id.
+    pub data: Vec<PersonView>,
+    /// The last user id of the page, if more follow.
+    pub next: Option<UserId>,
 }

@@ -1,91 +1,14 @@
-//! The frames of the presence protocol, version 1: JSON texts with a `kind`.
+//! What clients are told: frames of the presence protocol, version 1, JSON texts with a `kind`.
 //!
-//! In scope: reading what clients send, writing what they get. Out of scope: when.
-
-use std::borrow::Cow;
+//! In scope: writing them. Out of scope: when, and what clients say themselves (`said`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{MAX_FRAME, MAX_STATE, close};
+use super::{Place, Places};
 use crate::id::UserId;
 use crate::sync::ClientId;
 use crate::time::Timestamp;
-
-/// What a client sends, besides `ping`.
-#[derive(Debug)]
-pub enum ClientFrame {
-    /// `{"kind":"update","clock":7,"state":{…}}`: its whole state; `None` (JSON `null`) to leave.
-    Update {
-        /// Grows with each update of the client; an older or equal one is ignored.
-        clock: u64,
-        /// The JSON text of an object, at most 4096 bytes.
-        state: Option<String>,
-    },
-}
-
-/// Why a frame closes its sender, and nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FrameError {
-    /// Larger than a frame or a state may be.
-    #[error("frame too large")]
-    TooBig,
-    /// Not JSON, or not a frame of this protocol.
-    #[error("not a presence frame")]
-    Invalid,
-}
-
-impl FrameError {
-    /// The close code (RFC 6455 7.4.1).
-    #[must_use]
-    pub const fn close_code(self) -> u16 {
-        match self {
-            Self::TooBig => close::TOO_BIG,
-            Self::Invalid => close::INVALID,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Update<'a> {
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    clock: u64,
-    /// Absent and `null` are different things, so the member is required; a raw value tells `null` apart.
-    #[serde(borrow)]
-    state: &'a RawValue,
-}
-
-impl ClientFrame {
-    /// Reads a text frame.
-    ///
-    /// # Errors
-    /// [`FrameError`], which closes the sender.
-    pub fn parse(text: &str) -> Result<Self, FrameError> {
-        if text.len() > MAX_FRAME {
-            return Err(FrameError::TooBig);
-        }
-        let update: Update<'_> = serde_json::from_str(text).map_err(|_| FrameError::Invalid)?;
-        if update.kind != "update" {
-            return Err(FrameError::Invalid);
-        }
-        Ok(Self::Update { clock: update.clock, state: state_of(update.state)? })
-    }
-}
-
-/// A state as it is kept: its JSON text, or `None` for `null`.
-///
-/// # Errors
-/// [`FrameError`] for what is no object, or too large a one.
-pub fn state_of(value: &RawValue) -> Result<Option<String>, FrameError> {
-    match value.get() {
-        "null" => Ok(None),
-        state if state.len() > MAX_STATE => Err(FrameError::TooBig),
-        state if state.starts_with('{') => Ok(Some(state.to_owned())),
-        _ => Err(FrameError::Invalid),
-    }
-}
 
 /// What others see of a peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -96,11 +19,31 @@ pub struct PeerView {
     pub user_id: UserId,
     /// His name, if he has one.
     pub name: Option<String>,
+    /// What it looks at.
+    #[serde(default)]
+    pub at: Places,
     /// The whole state, as the client sent it.
     pub state: Box<RawValue>,
     /// The clock of that state.
     pub clock: u64,
     /// The last sign of life the room knows of.
+    pub seen_at: Timestamp,
+}
+
+/// A person who is present, by however many clients.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PersonView {
+    /// The user.
+    pub user_id: UserId,
+    /// His name, if he has one.
+    pub name: Option<String>,
+    /// By how many clients.
+    pub clients: usize,
+    /// What they look at.
+    pub at: Vec<Place>,
+    /// What the client shows that spoke last.
+    pub state: Box<RawValue>,
+    /// The last sign of life of any that the room knows of.
     pub seen_at: Timestamp,
 }
 
@@ -124,11 +67,26 @@ pub struct Gone {
     pub clock: u64,
 }
 
+/// A scope of sync that a push has moved: who holds an earlier epoch reads its log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ScopeNews {
+    /// The type of the scope.
+    #[serde(rename = "type")]
+    pub scope_type: String,
+    /// Its id.
+    pub id: String,
+    /// The generation of its log.
+    pub generation: i64,
+    /// The epoch of its last change.
+    pub epoch: i64,
+}
+
 /// What a client is sent.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum ServerFrame {
-    /// First, to the one who joined: who is here.
+    /// To one: who is here. He forgets what he was told before. It comes first, after he has said what he wants to hear of,
+    /// and when he has fallen behind.
     Hello {
         /// The version of the protocol.
         v: u8,
@@ -151,12 +109,22 @@ pub enum ServerFrame {
         /// Some may never have been shown.
         peers: Vec<Gone>,
     },
+    /// To everybody: these scopes have moved.
+    Notice {
+        /// At most [`PAGE`](super::PAGE).
+        scopes: Vec<ScopeNews>,
+    },
+    /// To one: he is to say `ack` when he has read this.
+    Probe,
     /// To one, before his socket is closed: why.
     Error {
         /// The close code.
         code: u16,
         /// The reason.
         detail: &'static str,
+        /// When to come back, in milliseconds.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
 }
 
@@ -172,42 +140,6 @@ impl ServerFrame {
 mod tests {
     use super::*;
 
-    fn check(text: &str) -> Result<(u64, Option<String>), FrameError> {
-        ClientFrame::parse(text).map(|ClientFrame::Update { clock, state }| (clock, state))
-    }
-
-    #[test]
-    fn updates_are_read() {
-        let state = Some(r#"{"at": [1, 2]}"#.to_owned());
-        assert_eq!(check(r#"{"kind":"update","clock":7,"state":{"at": [1, 2]}}"#), Ok((7, state)));
-        assert_eq!(check(r#"{"state":null,"clock":8,"kind":"update"}"#), Ok((8, None)));
-    }
-
-    #[test]
-    fn garbage_is_invalid_and_size_is_too_big() {
-        for text in [
-            "",
-            "ping?",
-            "{}",
-            "[]",
-            "{\"kind\":\"update\"",
-            r#"{"kind":"hello","clock":1,"state":null}"#,
-            r#"{"kind":"update","clock":-1,"state":null}"#,
-            r#"{"kind":"update","clock":1}"#,
-            r#"{"kind":"update","clock":1,"state":7}"#,
-            r#"{"kind":"update","clock":1,"state":{},"x":1}"#,
-        ] {
-            assert_eq!(check(text), Err(FrameError::Invalid), "{text}");
-        }
-        let of_size = |size: usize| {
-            check(&format!(r#"{{"kind":"update","clock":1,"state":{{"a":"{}"}}}}"#, "x".repeat(size - 8))).map(|_| ())
-        };
-        assert_eq!(
-            (of_size(4096), of_size(4097), of_size(9000)),
-            (Ok(()), Err(FrameError::TooBig), Err(FrameError::TooBig))
-        );
-    }
-
     /// Clients of version 1 read these: another text needs another version.
     #[test]
     fn the_frames_are_fixed() {
@@ -216,6 +148,7 @@ mod tests {
             client_id: client_id.clone(),
             user_id: UserId::from_uuid(uuid::Uuid::nil()),
             name: Some("Ada".to_owned()),
+            at: Places::parse(["request/r1"], 1).expect("places"),
             state: RawValue::from_string(r#"{"x":1}"#.to_owned()).expect("json"),
             clock: 7,
             seen_at: Timestamp::from_millis(1_700_000_000_123),
@@ -224,10 +157,10 @@ mod tests {
             v: 1,
             client_id: client_id.clone(),
             peers: vec![peer.clone()],
-            limits: Limits { state_bytes: MAX_STATE, frames_per_s: 50, tick_ms: 33 },
+            limits: Limits { state_bytes: 4096, frames_per_s: 50, tick_ms: 33 },
             more: false,
         };
-        let view = r#"{"client_id":"c1","user_id":"user_00000000000000000000000000","name":"Ada","state":{"x":1},"clock":7,"seen_at":"2023-11-14T22:13:20.123000Z"}"#;
+        let view = r#"{"client_id":"c1","user_id":"user_00000000000000000000000000","name":"Ada","at":["request/r1"],"state":{"x":1},"clock":7,"seen_at":"2023-11-14T22:13:20.123000Z"}"#;
         let texts = [
             (
                 hello,
@@ -241,8 +174,24 @@ mod tests {
                 r#"{"kind":"leave","peers":[{"client_id":"c1","clock":8}]}"#.to_owned(),
             ),
             (
-                ServerFrame::Error { code: 1009, detail: "frame too large" },
+                ServerFrame::Notice {
+                    scopes: vec![ScopeNews {
+                        scope_type: "project".to_owned(),
+                        id: "p".to_owned(),
+                        generation: 1,
+                        epoch: 9,
+                    }],
+                },
+                r#"{"kind":"notice","scopes":[{"type":"project","id":"p","generation":1,"epoch":9}]}"#.to_owned(),
+            ),
+            (ServerFrame::Probe, r#"{"kind":"probe"}"#.to_owned()),
+            (
+                ServerFrame::Error { code: 1009, detail: "frame too large", retry_after_ms: None },
                 r#"{"kind":"error","code":1009,"detail":"frame too large"}"#.to_owned(),
+            ),
+            (
+                ServerFrame::Error { code: 1012, detail: "again", retry_after_ms: Some(7) },
+                r#"{"kind":"error","code":1012,"detail":"again","retry_after_ms":7}"#.to_owned(),
             ),
         ];
         for (frame, text) in texts {

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{UserId, WorkspaceId};
+use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::role::WorkspaceRole;
 use crate::sync::ClientId;
 
@@ -30,6 +30,9 @@ pub struct Identity {
     pub expires_at_ms: u64,
     /// The epoch of narrowed access his admission rests on: a room that has heard of a later one refuses it.
     pub authz_epoch: i64,
+    /// The API key that acts as the user: one that is revoked must not keep its socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKeyId>,
 }
 
 impl Identity {
@@ -81,6 +84,7 @@ mod tests {
             role: WorkspaceRole::Viewer,
             expires_at_ms: 1_700_000_000_000,
             authz_epoch: 3,
+            api_key: None,
         };
         let header = identity.to_header().expect("header");
         assert!(header.is_ascii(), "{header}");

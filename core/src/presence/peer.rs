@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::identity::ascii;
-use super::{Identity, PeerView, Settings};
+use super::{Identity, PeerView, Places, Settings, close};
 use crate::time::Timestamp;
 
 /// The number of a socket within its room. A client that connects again gets a new one, so that the end of the old
@@ -28,15 +28,49 @@ pub struct Peer {
     pub state: Option<String>,
     /// Milliseconds since 1970.
     pub seen_at_ms: u64,
+    /// When it last showed something new, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved_ms: u64,
     /// Whether it has no socket and lives by heartbeats.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beats: bool,
+    /// What it looks at: the sub-rooms it is in.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub at: Places,
+    /// The sub-rooms it hears of; none for the whole room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hears: Option<Places>,
+    /// Since when it is sent nothing, for it does not read what it is sent; 0 while it does.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub behind_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Peer {
+    /// A socket that has said nothing yet; its number is still to be given.
+    pub(super) fn new(identity: Identity, now_ms: u64) -> Self {
+        let connection = Connection::default();
+        Self {
+            connection,
+            identity,
+            clock: 0,
+            state: None,
+            seen_at_ms: now_ms,
+            moved_ms: 0,
+            beats: false,
+            at: Places::default(),
+            hears: None,
+            behind_ms: 0,
+        }
+    }
+
     /// The text to attach to the socket, in ASCII: the runtime stores one byte for each of its characters, where a single
     /// wider one would cost two for all. A state of 4 KiB grows at most threefold by escapes (two bytes of UTF-8 become
-    /// six characters), a name to 1,200 characters: below 14,000 of the 16,384 that a socket holds.
+    /// six characters), a name to 1,200 characters, twelve places have 1,200: below 15,700 of the 16,384 that a socket holds.
     #[must_use]
     pub fn to_attachment(&self) -> String {
         serde_json::to_string(self).map(|json| ascii(&json)).unwrap_or_default()
@@ -56,16 +90,42 @@ impl Peer {
             client_id: self.identity.client_id.clone(),
             user_id: self.identity.user_id,
             name: self.identity.name.clone(),
+            at: self.at.clone(),
             state,
             clock: self.clock,
             seen_at: Timestamp::from_millis(self.seen_at_ms),
         })
     }
 
-    /// When it ends by itself: the credential's end, or silence.
+    /// Whether it is a socket that one of this user's API keys opened. A heartbeat shows its key each time.
+    pub(super) fn is_of_key(&self, user_id: crate::id::UserId) -> bool {
+        self.identity.user_id == user_id && self.identity.api_key.is_some() && !self.beats
+    }
+
+    /// Whether somebody who hears of these places (none: of all) sees it.
+    pub(super) fn is_in(&self, places: Option<&Places>) -> bool {
+        places.is_none_or(|places| places.meets(&self.at))
+    }
+
+    /// When it ends by itself: the credential's end, silence, or not reading.
     pub(super) fn ends_at_ms(&self, settings: &Settings) -> u64 {
         let ttl_ms = if self.beats { settings.beat_ms } else { settings.ttl_ms };
-        self.identity.expires_at_ms.min(self.seen_at_ms.saturating_add(ttl_ms))
+        self.identity.expires_at_ms.min(self.seen_at_ms.saturating_add(ttl_ms)).min(self.shed_at_ms(settings))
+    }
+
+    fn shed_at_ms(&self, settings: &Settings) -> u64 {
+        if self.behind_ms == 0 { u64::MAX } else { self.behind_ms.saturating_add(settings.shed_ms) }
+    }
+
+    /// Why it ends by itself now.
+    pub(super) fn over(&self, settings: &Settings, now_ms: u64) -> (u16, &'static str) {
+        if self.identity.expires_at_ms <= now_ms {
+            (close::EXPIRED, "the credential has expired")
+        } else if self.shed_at_ms(settings) <= now_ms {
+            (close::TOO_SLOW, "frames are not read")
+        } else {
+            (close::SILENT, "no sign of life")
+        }
     }
 }
 
@@ -89,15 +149,39 @@ mod tests {
                 role: WorkspaceRole::Editor,
                 expires_at_ms: 1_700_000_600_000,
                 authz_epoch: 5,
+                api_key: None,
             },
             clock: 7,
             state: Some(r#"{"x":1}"#.to_owned()),
             seen_at_ms: 1_700_000_000_000,
+            moved_ms: 0,
             beats: false,
+            at: Places::default(),
+            hears: None,
+            behind_ms: 0,
         };
         let text = r#"{"connection":3,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"editor","expires_at_ms":1700000600000,"authz_epoch":5},"clock":7,"state":"{\"x\":1}","seen_at_ms":1700000000000}"#;
         assert_eq!(peer.to_attachment(), text);
         assert_eq!(Peer::from_attachment(text), Some(peer));
         assert_eq!(Peer::from_attachment("{}"), None);
+        let places = |texts: &[&str]| Places::parse(texts.iter().copied(), 4).expect("places");
+        let identity = Identity {
+            api_key: Some(crate::id::ApiKeyId::from_uuid(uuid::Uuid::nil())),
+            ..Peer::from_attachment(text).expect("peer").identity
+        };
+        let whole = Peer {
+            identity,
+            moved_ms: 8,
+            beats: true,
+            at: places(&["request/r1"]),
+            hears: Some(places(&["project/p1", "request/r1"])),
+            behind_ms: 9,
+            ..Peer::from_attachment(text).expect("peer")
+        };
+        let added =
+            r#","moved_ms":8,"beats":true,"at":["request/r1"],"hears":["project/p1","request/r1"],"behind_ms":9}"#;
+        let text = text.replace(r#""authz_epoch":5"#, r#""authz_epoch":5,"api_key":"key_00000000000000000000000000""#);
+        assert_eq!(whole.to_attachment(), format!("{}{added}", text.trim_end_matches('}')));
+        assert_eq!(Peer::from_attachment(&whole.to_attachment()), Some(whole));
     }
 }

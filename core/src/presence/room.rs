@@ -3,25 +3,25 @@
 //! In scope: who is present, whose update counts, whom a silence or a narrowing ends. Out of scope: performing effects;
 //! the shell does that, in order, and nothing waits between.
 
+mod access;
+mod audience;
+mod drain;
 mod fanout;
+mod listing;
+mod reading;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::rate::Pace;
 use super::{
-    ClientFrame, Connection, Effect, FrameError, Identity, PAGE, PING, PONG, Peer, PeerView, ServerFrame, Settings,
-    Snapshot, close,
+    ClientFrame, Connection, Effect, FrameError, Identity, PAGE, PING, PONG, Peer, PeerView, Places, ServerFrame,
+    Settings, Shown, Snapshot, close,
 };
 use crate::id::{UserId, WorkspaceId};
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use crate::sync::ClientId;
+pub use drain::spread;
 use fanout::{Fanout, Seat};
-
-/// A full room empties as people leave: seconds after which to try again.
-const RETRY_FULL_S: u32 = 5;
-
-/// Narrowings matter to joins that are under way, a few seconds at most; more of them than this are forgotten together.
-const MOST_NARROWED: usize = 1000;
 
 /// A room of one workspace: its sockets, one per client.
 #[derive(Clone, Debug, Default)]
@@ -67,11 +67,13 @@ impl Room {
         self.admit(&identity, now_ms)?;
         let held = self.peers.get(&identity.client_id);
         let replaced = held.map(|held| held.connection);
-        let (clock, state) = held.map(|held| (held.clock, held.state.clone())).unwrap_or_default();
+        let (clock, state, at) = held.map(|held| (held.clock, held.state.clone(), held.at.clone())).unwrap_or_default();
         let connection = self.next_connection(now_ms);
-        let hello = self.hello(&identity.client_id);
+        let hello = self.hello(&identity.client_id, None);
         self.plan_check(&identity, now_ms);
-        self.seat(Peer { connection, identity, clock, state, seen_at_ms: now_ms, beats: false });
+        let seat = Peer { connection, clock, state, at, ..Peer::new(identity, now_ms) };
+        self.seat(seat);
+        self.reads(connection, now_ms);
         let mut effects = vec![Effect::Save { of: connection }, Effect::Send { to: connection, text: hello.to_text() }];
         if let Some(older) = replaced {
             self.seats.remove(&older);
@@ -86,22 +88,16 @@ impl Room {
     ///
     /// # Errors
     /// As [`Room::join`].
-    pub fn beat(
-        &mut self,
-        identity: Identity,
-        clock: u64,
-        state: Option<String>,
-        now_ms: u64,
-    ) -> Result<Vec<Effect>, Refusal> {
+    pub fn beat(&mut self, identity: Identity, clock: u64, shown: Shown, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
         self.admit(&identity, now_ms)?;
         if let Some(held) = self.peers.get_mut(&identity.client_id) {
             let connection = held.connection;
             held.seen_at_ms = held.seen_at_ms.max(now_ms);
-            let ends = held.beats && state.is_none() && clock > held.clock;
+            let ends = held.beats && shown.state.is_none() && clock > held.clock;
             if held.beats {
                 held.identity = identity;
             }
-            let mut effects = self.update(connection, clock, state);
+            let mut effects = self.update(connection, clock, shown);
             if ends {
                 effects.extend(self.end(connection, None));
             } else if effects.is_empty() {
@@ -109,13 +105,13 @@ impl Room {
             }
             return Ok(effects);
         }
-        if state.is_none() {
+        if shown.state.is_none() {
             return Ok(Vec::new());
         }
         self.plan_check(&identity, now_ms);
         let connection = self.next_connection(now_ms);
-        self.seat(Peer { connection, identity, clock: 0, state: None, seen_at_ms: now_ms, beats: true });
-        Ok(self.update(connection, clock.max(1), state))
+        self.seat(Peer { connection, beats: true, ..Peer::new(identity, now_ms) });
+        Ok(self.update(connection, clock.max(1), shown))
     }
 
     /// A text frame came. A bad one closes its sender, and nobody else notices more than a leave.
@@ -132,8 +128,11 @@ impl Room {
             return vec![Effect::Send { to: connection, text: PONG.to_owned() }];
         }
         match ClientFrame::parse(text) {
-            Ok(ClientFrame::Update { clock, state }) if pace == Pace::Now => self.update(connection, clock, state),
-            Ok(ClientFrame::Update { clock, state }) => self.hold(connection, clock, state),
+            Ok(ClientFrame::Update { clock, shown }) if pace == Pace::Now => self.update(connection, clock, shown),
+            Ok(ClientFrame::Update { clock, shown }) => self.hold(connection, clock, shown),
+            Ok(ClientFrame::Subscribe { to }) => self.subscribe(connection, to),
+            Ok(ClientFrame::Ack) => self.read(connection, now_ms),
+            Ok(ClientFrame::Unknown) => Vec::new(),
             Err(error) => self.fault(connection, error),
         }
     }
@@ -155,37 +154,6 @@ impl Room {
         }
     }
 
-    /// Access of a user was narrowed at this epoch (0: not known): his sockets close, and a join that was admitted
-    /// before it is refused.
-    pub fn narrow(&mut self, user_id: UserId, authz_epoch: i64) -> Vec<Effect> {
-        if self.narrowed.len() >= MOST_NARROWED {
-            self.narrowed.clear();
-        }
-        let known = self.narrowed.entry(user_id).or_default();
-        *known = (*known).max(authz_epoch);
-        self.end_where(|peer| peer.identity.user_id == user_id, |_| (close::FORBIDDEN, "access was narrowed"))
-    }
-
-    /// Whom to ask after: everybody here, once per user, at most once in a period. The answer is for the sockets that
-    /// are here now.
-    pub fn to_check(&mut self, now_ms: u64) -> (Vec<(WorkspaceId, UserId)>, Connection) {
-        if self.check_ms > now_ms {
-            return (Vec::new(), self.last);
-        }
-        self.check_ms = now_ms.saturating_add(self.settings.alarm_ms);
-        let identities = self.peers.values().map(|peer| &peer.identity);
-        let users: BTreeSet<_> = identities.map(|identity| (identity.workspace, identity.user_id)).collect();
-        (users.into_iter().collect(), self.last)
-    }
-
-    /// A user has no role here any more, as of [`Room::to_check`]: the sockets he had then close.
-    pub fn revoke(&mut self, user_id: UserId, up_to: Connection) -> Vec<Effect> {
-        self.end_where(
-            |peer| peer.identity.user_id == user_id && peer.connection <= up_to,
-            |_| (close::FORBIDDEN, "access was narrowed"),
-        )
-    }
-
     /// The workspace is gone: everyone's sockets close.
     pub fn clear(&mut self) -> Vec<Effect> {
         self.end_where(|_| true, |_| (close::GONE, "the workspace is gone"))
@@ -194,16 +162,7 @@ impl Room {
     /// Time has passed: what is over ends. Note signs of life first.
     pub fn tick(&mut self, now_ms: u64) -> Vec<Effect> {
         let settings = self.settings;
-        let effects = self.end_where(
-            |peer| peer.ends_at_ms(&settings) <= now_ms,
-            |peer| {
-                if peer.identity.expires_at_ms <= now_ms {
-                    (close::EXPIRED, "the credential has expired")
-                } else {
-                    (close::SILENT, "no sign of life")
-                }
-            },
-        );
+        let effects = self.end_where(|peer| peer.ends_at_ms(&settings) <= now_ms, |peer| peer.over(&settings, now_ms));
         self.ends_ms = self.earliest_end();
         effects
     }
@@ -230,57 +189,8 @@ impl Room {
         self.peers.values()
     }
 
-    /// A page of those present, by client id, after the one named. At least 1 and at most [`PAGE`].
-    #[must_use]
-    pub fn snapshot(&self, after: Option<&ClientId>, limit: usize) -> Snapshot {
-        let limit = limit.clamp(1, PAGE);
-        let later = self.peers.values().filter(|peer| after.is_none_or(|after| peer.identity.client_id > *after));
-        let mut data: Vec<PeerView> = later.filter_map(Peer::view).take(limit + 1).collect();
-        let more = data.len() > limit;
-        data.truncate(limit);
-        let next = data.last().filter(|_| more).map(|view| view.client_id.clone());
-        Snapshot { data, next }
-    }
-
-    fn admit(&self, identity: &Identity, now_ms: u64) -> Result<(), Refusal> {
-        if identity.expires_at_ms <= now_ms {
-            return Err(Refusal::new(Code::TokenExpired, "The token has expired."));
-        }
-        if self.narrowed.get(&identity.user_id).is_some_and(|epoch| *epoch > identity.authz_epoch) {
-            let detail = "Access to the workspace has just changed. Retry after the time given.";
-            return Err(Refusal::new(Code::GateUnavailable, detail).with_retry_after(1));
-        }
-        match self.peers.get(&identity.client_id) {
-            Some(held) if held.identity.user_id != identity.user_id => {
-                return Err(Refusal::new(Code::ClientMismatch, "The client id is in use by another user."));
-            }
-            Some(_) => return Ok(()),
-            None => {}
-        }
-        if self.peers.len() >= self.settings.max_peers {
-            return Err(Refusal::new(Code::Overloaded, "The room is full.").with_retry_after(RETRY_FULL_S));
-        }
-        let own = self.peers.values().filter(|peer| peer.identity.user_id == identity.user_id).count();
-        if own < self.settings.max_per_user {
-            return Ok(());
-        }
-        let detail = format!("You have {own} connections to this room already. Close one, or reuse its client id.");
-        Err(Refusal::new(Code::QuotaExceeded, detail).with_retry_after(RETRY_FULL_S))
-    }
-
-    /// The first to come starts the period.
-    fn plan_check(&mut self, identity: &Identity, now_ms: u64) {
-        if self.peers.is_empty() {
-            (self.ends_ms, self.check_ms) = (u64::MAX, now_ms.saturating_add(self.settings.alarm_ms));
-        }
-        if self.narrowed.get(&identity.user_id) == Some(&0) {
-            // Whether this admission is from before that narrowing cannot be told: ask at once.
-            self.check_ms = now_ms;
-        }
-    }
-
     fn seat(&mut self, peer: Peer) {
-        let seat = Seat { client_id: peer.identity.client_id.clone(), rate: super::rate::Rate::default(), held: None };
+        let seat = Seat::new(peer.identity.client_id.clone());
         self.ends_ms = self.ends_ms.min(peer.ends_at_ms(&self.settings));
         self.seats.insert(peer.connection, seat);
         if let Some(older) = self.peers.insert(peer.identity.client_id.clone(), peer) {
@@ -314,10 +224,10 @@ impl Room {
     fn end(&mut self, connection: Connection, why: Option<(u16, &'static str)>) -> Vec<Effect> {
         let peer = self.seats.remove(&connection).and_then(|seat| self.peers.remove(&seat.client_id));
         if let Some(peer) = peer.filter(|peer| peer.state.is_some()) {
-            self.fanout.note(peer.identity.client_id, peer.connection, peer.clock);
+            self.fanout.note(peer.identity.client_id, peer.connection, peer.clock, peer.at);
         }
         let Some((code, reason)) = why else { return vec![Effect::Forget { connection }] };
-        let text = ServerFrame::Error { code, detail: reason }.to_text();
+        let text = ServerFrame::Error { code, detail: reason, retry_after_ms: None }.to_text();
         vec![Effect::Send { to: connection, text }, Effect::Close { connection, code, reason }]
     }
 

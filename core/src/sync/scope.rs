@@ -37,12 +37,12 @@ pub enum ScopeError {
     EntityType,
 }
 
-fn is_id(text: &str) -> bool {
+pub(crate) fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
-fn is_entity_type(text: &str) -> bool {
+pub(crate) fn is_entity_type(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     first && is_id(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
 }

@@ -17,25 +17,34 @@ const TIMEOUT_MS: u32 = 2_000;
 /// Questions under way at a time; the gate answers all but the first from memory.
 const AT_A_TIME: usize = 32;
 
-/// Those who have no role any more, by the gate's word. A gate that does not answer takes nobody's seat.
-pub(super) async fn without_role(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<UserId> {
-    let asked = roles(env, users).await.into_iter();
-    asked.filter(|(_, has_role)| *has_role == Some(false)).map(|(user, _)| user).collect()
+/// What the gate says of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// He has no role any more.
+    Out,
+    /// He has one, as of this epoch of narrowed access; 0 if it was not told.
+    In { authz_epoch: i64 },
 }
 
-/// Whether each has a role; `None` where the gate does not say.
-pub(crate) async fn roles(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<bool>)> {
+/// How users stand, by the gate's word; `None` where it does not say, which takes nobody's seat.
+pub(super) async fn standings(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<Standing>)> {
     let mut asked = Vec::with_capacity(users.len());
     for some in users.chunks(AT_A_TIME) {
-        let answers = join_all(some.iter().map(|(workspace, user)| has_role(env, *workspace, *user))).await;
+        let answers = join_all(some.iter().map(|(workspace, user)| standing(env, *workspace, *user))).await;
         asked.extend(some.iter().map(|(_, user)| *user).zip(answers));
     }
     asked
 }
 
-/// Whether a user has a role in a workspace; `None` if the gate does not say. A question that costs nothing is never
-/// refused for its asker's limits: a denial too comes after the role.
-pub(super) async fn has_role(env: &Env, workspace: WorkspaceId, user: UserId) -> Option<bool> {
+/// Whether each has a role; `None` where the gate does not say.
+pub(crate) async fn roles(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<bool>)> {
+    let told = standings(env, users).await.into_iter();
+    told.map(|(user, standing)| (user, standing.map(|standing| standing != Standing::Out))).collect()
+}
+
+/// How a user stands in a workspace; `None` if the gate does not say. A question that costs nothing is never refused for
+/// its asker's limits: a denial too comes after the role.
+pub(super) async fn standing(env: &Env, workspace: WorkspaceId, user: UserId) -> Option<Standing> {
     let admit = Admit {
         principal: Some(user),
         api_key: None,
@@ -49,8 +58,9 @@ pub(super) async fn has_role(env: &Env, workspace: WorkspaceId, user: UserId) ->
     };
     let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
     match gates.admit(&Subject::Workspace(workspace), &admit).await {
-        Ok(Admission::Granted(_) | Admission::Denied(_)) => Some(true),
-        Ok(Admission::NotFound) => Some(false),
+        Ok(Admission::Granted(grant)) => Some(Standing::In { authz_epoch: grant.authz_epoch }),
+        Ok(Admission::Denied(_)) => Some(Standing::In { authz_epoch: 0 }),
+        Ok(Admission::NotFound) => Some(Standing::Out),
         Ok(Admission::RevisionUnknown | Admission::Unavailable) => None,
         Err(error) => {
             worker::console_warn!("presence: {user} could not be asked after: {error}");

@@ -5,7 +5,7 @@
 
 use drey_core::cursor::{Cursor, CursorError};
 use drey_core::id::{UserId, WorkspaceId};
-use drey_core::presence::{Identity, IdentityError, PeerView};
+use drey_core::presence::{Identity, IdentityError, PeerView, PersonView, Places, ScopeNews, Shown};
 use drey_core::refusal::{Code, Refusal};
 use drey_core::role::Region;
 use drey_core::sync::ClientId;
@@ -80,11 +80,22 @@ pub enum PresenceError {
     Identity(#[from] IdentityError),
 }
 
+/// Which page of those who are present.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// Where it begins.
+    pub cursor: Option<&'a str>,
+    /// Who looks at one of these places; none for everybody.
+    pub at: Option<Places>,
+    /// At most so many, at most 100.
+    pub limit: u32,
+}
+
 /// A page of who is present, as the API answers it.
 #[derive(Debug, Serialize)]
-pub struct Page {
-    /// By client id.
-    pub data: Vec<PeerView>,
+pub struct Page<View> {
+    /// By id.
+    pub data: Vec<View>,
     /// Where the next page begins.
     pub next_cursor: Option<String>,
 }
@@ -113,27 +124,31 @@ impl PresenceClient<'_> {
     }
 
     /// A sign of life of a client without a socket; for how many milliseconds it is good.
-    pub async fn beat(&self, identity: &Identity, clock: u64, state: Option<String>) -> Result<u64, PresenceError> {
-        let command = Command::Beat { identity: identity.to_header()?, clock, state };
+    pub async fn beat(&self, identity: &Identity, clock: u64, shown: Shown) -> Result<u64, PresenceError> {
+        let Shown { state, at } = shown;
+        let command = Command::Beat { identity: identity.to_header()?, clock, state, at };
         let reply: Result<u64, Turned> = self.call(identity.workspace, &command).await?;
         reply.map_err(|turned| PresenceError::Refused(turned.into()))
     }
 
-    /// A page of who is present, after `cursor`; at most 100.
-    pub async fn snapshot(
-        &self,
-        workspace: WorkspaceId,
-        cursor: Option<&str>,
-        limit: u32,
-    ) -> Result<Page, PresenceError> {
+    /// A page of the clients present.
+    pub async fn snapshot(&self, workspace: WorkspaceId, asked: Asked<'_>) -> Result<Page<PeerView>, PresenceError> {
         let binding = format!("presence {workspace}");
-        let after = cursor.map(|cursor| position(cursor, &binding)).transpose().map_err(|error| {
-            PresenceError::Refused(
-                Refusal::new(Code::InvalidCursor, error.to_string()).with_error("cursor", "is not one of this list"),
-            )
-        })?;
-        let present: Present = self.call(workspace, &Command::Snapshot { after, limit }).await?;
+        let Asked { cursor, at, limit } = asked;
+        let after = position(cursor, &binding, ClientId::parse)?;
+        let present: Present<PeerView, ClientId> =
+            self.call(workspace, &Command::Snapshot { after, limit, at }).await?;
         let next_cursor = present.next.map(|client| Cursor::encode_key(client.as_str(), &binding));
+        Ok(Page { data: present.data, next_cursor })
+    }
+
+    /// A page of the people present.
+    pub async fn people(&self, workspace: WorkspaceId, asked: Asked<'_>) -> Result<Page<PersonView>, PresenceError> {
+        let binding = format!("people {workspace}");
+        let Asked { cursor, at, limit } = asked;
+        let after = position(cursor, &binding, UserId::parse)?;
+        let present: Present<PersonView, UserId> = self.call(workspace, &Command::People { after, limit, at }).await?;
+        let next_cursor = present.next.map(|user| Cursor::encode_key(&user.to_string(), &binding));
         Ok(Page { data: present.data, next_cursor })
     }
 
@@ -147,6 +162,16 @@ impl PresenceClient<'_> {
         self.call(workspace, &Command::Close).await
     }
 
+    /// Scopes of sync have moved: whether anybody in the room was there to be told.
+    pub async fn notify(&self, workspace: WorkspaceId, scopes: Vec<ScopeNews>) -> Result<bool, RpcError> {
+        self.call(workspace, &Command::Notice { scopes }).await
+    }
+
+    /// Closes the room for a moment (1012): its clients come back, each at a time of its own. How many sockets it had.
+    pub async fn drain(&self, workspace: WorkspaceId) -> Result<usize, RpcError> {
+        self.call(workspace, &Command::Drain).await
+    }
+
     async fn call<R: serde::de::DeserializeOwned>(
         &self,
         workspace: WorkspaceId,
@@ -158,9 +183,18 @@ impl PresenceClient<'_> {
     }
 }
 
-/// A cursor holds the last client id of the page before.
-fn position(cursor: &str, binding: &str) -> Result<ClientId, CursorError> {
-    ClientId::parse(&Cursor::decode_key(cursor, binding)?).map_err(|_| CursorError)
+/// A cursor holds the last id of the page before.
+fn position<Key, E>(
+    cursor: Option<&str>,
+    binding: &str,
+    parse: impl FnOnce(&str) -> Result<Key, E>,
+) -> Result<Option<Key>, PresenceError> {
+    let Some(cursor) = cursor else { return Ok(None) };
+    let key = Cursor::decode_key(cursor, binding).and_then(|key| parse(&key).map_err(|_| CursorError));
+    key.map(Some).map_err(|error| {
+        let refusal = Refusal::new(Code::InvalidCursor, error.to_string());
+        PresenceError::Refused(refusal.with_error("cursor", "is not one of this list"))
+    })
 }
 
 async fn refused(mut response: Response) -> Result<PresenceError, PresenceError> {

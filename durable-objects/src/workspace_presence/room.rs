@@ -4,9 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use drey_core::presence::{Connection, Effect, Identity, Peer, PeerView, Room, Settings, close};
+use drey_core::presence::{Audience, Connection, Effect, Identity, Peer, Room, ServerFrame, Settings, close, spread};
 use drey_core::refusal::{Code, Refusal};
-use drey_core::sync::ClientId;
 use serde::{Deserialize, Serialize};
 use worker::{State, WebSocket};
 
@@ -15,9 +14,9 @@ use super::socket;
 
 /// A page of who is present, between object and client.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Present {
-    pub(super) data: Vec<PeerView>,
-    pub(super) next: Option<ClientId>,
+pub(super) struct Present<View, Key> {
+    pub(super) data: Vec<View>,
+    pub(super) next: Option<Key>,
 }
 
 /// A room and the sockets its effects go to.
@@ -33,7 +32,7 @@ impl Hall {
     /// change of its shape, is closed: its client connects again. One whose attachment is empty is already closing.
     pub(super) fn restore(state: &State, settings: Settings, now_ms: u64) -> Self {
         let beats = Beats::new(state.storage().sql());
-        let (mut sockets, mut peers) = (BTreeMap::new(), beats.all());
+        let (mut sockets, mut peers, mut unknown) = (BTreeMap::new(), beats.all(), Vec::new());
         for socket in socket::all(state) {
             let text = socket::attachment(&socket);
             match Peer::from_attachment(&text) {
@@ -42,9 +41,10 @@ impl Hall {
                     peers.push(peer);
                 }
                 None if text.is_empty() => {}
-                None => socket::close(&socket, close::RESTART, "the room was restarted"),
+                None => unknown.push(socket),
             }
         }
+        send_away(&unknown, &settings);
         Self { room: Room::restore(settings, peers, now_ms), sockets, beats }
     }
 
@@ -88,7 +88,7 @@ impl Hall {
                         socket::send(socket, &socket::encode(&text));
                     }
                 }
-                Effect::Broadcast { except, text } => self.broadcast(except, &text),
+                Effect::Broadcast { to, text } => self.broadcast(&to, &text),
                 Effect::Save { of } => self.save(of),
                 Effect::Close { connection, code, reason } => self.close(connection, code, reason),
                 Effect::Forget { connection } => self.forget(connection),
@@ -97,10 +97,17 @@ impl Hall {
     }
 
     /// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
-    fn broadcast(&self, except: Option<Connection>, text: &str) {
+    fn broadcast(&self, to: &Audience, text: &str) {
         let encoded = socket::encode(text);
-        for (_, socket) in self.sockets.iter().filter(|(connection, _)| Some(**connection) != except) {
-            socket::send(socket, &encoded);
+        match to {
+            Audience::AllBut(others) => {
+                let these = self.sockets.iter().filter(|(connection, _)| !others.contains(connection));
+                these.for_each(|(_, socket)| socket::send(socket, &encoded));
+            }
+            Audience::Only(these) => {
+                let these = these.iter().filter_map(|connection| self.sockets.get(connection));
+                these.for_each(|socket| socket::send(socket, &encoded));
+            }
         }
     }
 
@@ -127,5 +134,16 @@ impl Hall {
         if self.sockets.remove(&connection).is_none() {
             self.beats.forget(connection);
         }
+    }
+}
+
+/// Sockets whose clients are to connect again, each at another time.
+fn send_away(sockets: &[WebSocket], settings: &Settings) {
+    let (code, detail) = (close::RESTART, "the room was restarted");
+    for (index, socket) in sockets.iter().enumerate() {
+        let retry_after_ms = Some(spread(settings.drain_ms, index, sockets.len()));
+        let text = ServerFrame::Error { code, detail, retry_after_ms }.to_text();
+        socket::send(socket, &socket::encode(&text));
+        socket::close(socket, code, detail);
     }
 }

@@ -7,7 +7,7 @@ use crate::environment::{self, ConfigError};
 
 /// `PRESENCE_TTL_MS` (90000), `PRESENCE_ALARM_MS` (60000), `PRESENCE_MAX_PEERS` (1000), `PRESENCE_MAX_PER_USER` (20),
 /// `PRESENCE_FRAMES_PER_S` (50), `PRESENCE_FRAMES_BURST` (100), `PRESENCE_TICK_MS` (33), `PRESENCE_TICKET_MS` (30000),
-/// `PRESENCE_BEAT_MS` (30000).
+/// `PRESENCE_BEAT_MS` (30000), `PRESENCE_PROBE_MS` (5000), `PRESENCE_SHED_MS` (30000), `PRESENCE_DRAIN_MS` (10000).
 pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
     let default = Settings::DEFAULT;
     Ok(Settings {
@@ -20,6 +20,9 @@ pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
         beat_ms: environment::number(env, "PRESENCE_BEAT_MS", default.beat_ms)?,
         ticket_ms: environment::number(env, "PRESENCE_TICKET_MS", default.ticket_ms)?,
         tick_ms: environment::number(env, "PRESENCE_TICK_MS", default.tick_ms)?,
+        probe_ms: environment::number(env, "PRESENCE_PROBE_MS", default.probe_ms)?,
+        shed_ms: environment::number(env, "PRESENCE_SHED_MS", default.shed_ms)?,
+        drain_ms: environment::number(env, "PRESENCE_DRAIN_MS", default.drain_ms)?,
     })
 }
 

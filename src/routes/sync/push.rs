@@ -18,6 +18,7 @@ use crate::call::Call;
 use crate::json;
 use crate::problem::{Outcome, Problem};
 use crate::routes::sync::live;
+use crate::wakes;
 
 /// Push mutations of documents.
 ///
@@ -35,6 +36,7 @@ pub(in crate::routes) async fn push(call: &Call<'_>) -> Outcome<Answer> {
     let pushing = Pushing { call, push: &push, client: &client, mutations: &mutations, rejections: &rejections };
     let told = pushing.rounds().await?;
     live::tell(call, &told.result.scopes)?;
+    wakes::tell(call.request, call.workspace()?.workspace, parsed(&told.result.scopes)?);
     Ok(answer(&mutations, &told))
 }
 

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::rate::Rate;
-use super::super::{Limits, MAX_STATE, PAGE, Peer, PeerView};
-use super::{Connection, Effect, Room, ServerFrame};
-use crate::presence::Gone;
+use super::super::{ScopeNews, Shown};
+use super::audience::News;
+use super::reading::Reading;
+use super::{Connection, Effect, Peer, Places, Room};
 use crate::sync::ClientId;
 
 /// Less than the idle time after which an object hibernates.
@@ -19,15 +20,36 @@ const RECENT_MS: u64 = 5_000;
 pub(super) struct Seat {
     pub(super) client_id: ClientId,
     pub(super) rate: Rate,
-    /// The newest state that came faster than the rate.
-    pub(super) held: Option<(u64, Option<String>)>,
+    pub(super) reading: Reading,
+    /// The newest of what came faster than the rate.
+    pub(super) held: Option<(u64, Shown)>,
+}
+
+impl Seat {
+    pub(super) fn new(client_id: ClientId) -> Self {
+        Self { client_id, rate: Rate::default(), reading: Reading::default(), held: None }
+    }
+}
+
+/// That a client is not as it was told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Change {
+    /// The socket that caused it last.
+    pub(super) by: Connection,
+    /// The clock to leave with.
+    pub(super) clock: u64,
+    /// Where it has been since it was told.
+    pub(super) was: Places,
+    /// Where it has been is not known.
+    pub(super) anywhere: bool,
 }
 
 /// What is to be told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fanout {
-    /// Who changed: by which socket, and the clock to leave with.
-    changed: BTreeMap<ClientId, (Connection, u64)>,
+    changed: BTreeMap<ClientId, Change>,
+    /// Scopes that have moved, by type and id: to which generation and epoch.
+    pub(super) notices: BTreeMap<(String, String), (i64, i64)>,
     /// Sockets that hold a state back.
     holding: BTreeSet<Connection>,
     /// When the last frames went out.
@@ -35,8 +57,11 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    pub(super) fn note(&mut self, client_id: ClientId, by: Connection, clock: u64) {
-        self.changed.insert(client_id, (by, clock));
+    /// A client that was in these places has changed.
+    pub(super) fn note(&mut self, client_id: ClientId, by: Connection, clock: u64, was: Places) {
+        let change = self.changed.entry(client_id).or_default();
+        (change.by, change.clock) = (by, clock);
+        change.was.join(was);
     }
 }
 
@@ -44,8 +69,9 @@ impl Room {
     /// When to call [`Room::flush`], in milliseconds since 1970; `None` while there is nothing to tell.
     #[must_use]
     pub fn flush_ms(&self) -> Option<u64> {
-        let idle = self.fanout.changed.is_empty() && self.fanout.holding.is_empty();
-        (!idle).then(|| self.fanout.told_ms.saturating_add(self.settings.tick_of(self.peers.len())))
+        let Fanout { changed, notices, holding, told_ms } = &self.fanout;
+        let idle = changed.is_empty() && notices.is_empty() && holding.is_empty();
+        (!idle).then(|| told_ms.saturating_add(self.settings.tick_of(self.peers.len())))
     }
 
     /// Tells everybody what has changed since the last time.
@@ -53,20 +79,32 @@ impl Room {
         self.fanout.told_ms = now_ms;
         let mut effects = self.release(now_ms);
         let changed = std::mem::take(&mut self.fanout.changed);
-        let mut by: BTreeSet<Connection> = BTreeSet::new();
-        let (mut shown, mut gone) = (Vec::new(), Vec::new());
-        for (client_id, (connection, clock)) in changed {
-            by.insert(connection);
-            match self.peers.get(&client_id).and_then(Peer::view) {
-                Some(view) => shown.push(view),
-                None => gone.push(Gone { client_id, clock }),
-            }
+        let news: Vec<News> = changed
+            .into_iter()
+            .map(|(client_id, change)| News {
+                view: self.peers.get(&client_id).and_then(Peer::view),
+                client_id,
+                change,
+            })
+            .collect();
+        let mut frames = self.tell(&news);
+        frames.extend(self.tell_notices());
+        if !frames.is_empty() {
+            frames.extend(self.probe(now_ms));
         }
-        // What one socket alone has caused it need not hear.
-        let except = by.pop_first().filter(|_| by.is_empty());
-        effects.extend(pages(shown).map(|peers| tell(except, &ServerFrame::Patch { peers })));
-        effects.extend(pages(gone).map(|peers| tell(except, &ServerFrame::Leave { peers })));
+        effects.extend(frames);
         effects
+    }
+
+    /// Scopes of sync have moved. Of a scope the newest epoch is told; nobody, if nobody is here.
+    pub fn notify(&mut self, scopes: Vec<ScopeNews>) {
+        if self.peers.values().all(|peer| peer.beats) {
+            return;
+        }
+        for ScopeNews { scope_type, id, generation, epoch } in scopes {
+            let told = self.fanout.notices.entry((scope_type, id)).or_default();
+            *told = (*told).max((generation, epoch));
+        }
     }
 
     /// After a hibernation everybody has been told everything: a pending tick keeps a room awake. After a crash within a
@@ -74,37 +112,29 @@ impl Room {
     pub(super) fn retell(&mut self, now_ms: u64) {
         let recent = self.peers.values().filter(|peer| now_ms.saturating_sub(peer.seen_at_ms) < RECENT_MS);
         for peer in recent.filter(|peer| peer.clock > 0) {
-            self.fanout.note(peer.identity.client_id.clone(), peer.connection, peer.clock);
+            let change = Change { by: peer.connection, clock: peer.clock, was: Places::default(), anywhere: true };
+            self.fanout.changed.insert(peer.identity.client_id.clone(), change);
         }
     }
 
-    pub(super) fn hello(&self, client_id: &ClientId) -> ServerFrame {
-        let others = self.peers.values().filter(|peer| peer.identity.client_id != *client_id);
-        let mut peers: Vec<PeerView> = others.filter_map(Peer::view).take(PAGE + 1).collect();
-        let more = peers.len() > PAGE;
-        peers.truncate(PAGE);
-        let limits =
-            Limits { state_bytes: MAX_STATE, frames_per_s: self.settings.frames_per_s, tick_ms: self.settings.tick_ms };
-        ServerFrame::Hello { v: 1, client_id: client_id.clone(), peers, limits, more }
-    }
-
-    pub(super) fn update(&mut self, connection: Connection, clock: u64, state: Option<String>) -> Vec<Effect> {
+    pub(super) fn update(&mut self, connection: Connection, clock: u64, shown: Shown) -> Vec<Effect> {
         let Some(peer) = self.peer_mut(connection).filter(|peer| clock > peer.clock) else { return Vec::new() };
-        let shows = peer.state.is_some() || state.is_some();
-        (peer.clock, peer.state) = (clock, state);
+        let is_seen = peer.state.is_some() || shown.state.is_some();
+        let was = std::mem::replace(&mut peer.at, shown.at);
+        (peer.clock, peer.state, peer.moved_ms) = (clock, shown.state, peer.seen_at_ms);
         let client_id = peer.identity.client_id.clone();
-        if shows {
-            self.fanout.note(client_id, connection, clock);
+        if is_seen {
+            self.fanout.note(client_id, connection, clock, was);
         }
         vec![Effect::Save { of: connection }]
     }
 
     /// Keeps the newest of the states that come too fast.
-    pub(super) fn hold(&mut self, connection: Connection, clock: u64, state: Option<String>) -> Vec<Effect> {
+    pub(super) fn hold(&mut self, connection: Connection, clock: u64, shown: Shown) -> Vec<Effect> {
         if let Some(seat) = self.seats.get_mut(&connection) {
             let newer = seat.held.as_ref().is_none_or(|(held, _)| *held < clock);
             if newer {
-                seat.held = Some((clock, state));
+                seat.held = Some((clock, shown));
                 self.fanout.holding.insert(connection);
             }
         }
@@ -119,23 +149,10 @@ impl Room {
             let Some(seat) = self.seats.get_mut(&connection) else { continue };
             if !seat.rate.allow(&settings, now_ms) {
                 self.fanout.holding.insert(connection);
-            } else if let Some((clock, state)) = seat.held.take() {
-                effects.extend(self.update(connection, clock, state));
+            } else if let Some((clock, shown)) = seat.held.take() {
+                effects.extend(self.update(connection, clock, shown));
             }
         }
         effects
     }
-}
-
-fn tell(except: Option<Connection>, frame: &ServerFrame) -> Effect {
-    Effect::Broadcast { except, text: frame.to_text() }
-}
-
-/// At most [`PAGE`] of them a frame.
-fn pages<T>(all: Vec<T>) -> impl Iterator<Item = Vec<T>> {
-    let mut rest = all.into_iter();
-    std::iter::from_fn(move || {
-        let page: Vec<T> = rest.by_ref().take(PAGE).collect();
-        (!page.is_empty()).then_some(page)
-    })
 }

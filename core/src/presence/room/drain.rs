@@ -1,0 +1,40 @@
+//! Closing a room for a moment: a deploy, or an operator who wants the object elsewhere.
+//!
+//! Every socket is told when to come back, each at another time, and closes. What its client shows stays as if by heartbeat,
+//! so nobody is seen to leave who comes back in time; it outlives the object.
+
+use super::{Connection, Effect, Peer, Room, ServerFrame, close};
+
+const REASON: &str = "the room is restarted";
+
+impl Room {
+    /// Closes every socket and keeps the seats of those who show something.
+    pub fn drain(&mut self, now_ms: u64) -> Vec<Effect> {
+        let sockets: Vec<Connection> = self.peers.values().filter(|peer| !peer.beats).map(|p| p.connection).collect();
+        let (count, window_ms) = (sockets.len(), self.settings.drain_ms);
+        let each = sockets.into_iter().enumerate();
+        each.flat_map(|(index, socket)| self.send_away(socket, spread(window_ms, index, count), now_ms)).collect()
+    }
+
+    fn send_away(&mut self, socket: Connection, retry_after_ms: u64, now_ms: u64) -> Vec<Effect> {
+        let (code, retry_after_ms) = (close::RESTART, Some(retry_after_ms));
+        let text = ServerFrame::Error { code, detail: REASON, retry_after_ms }.to_text();
+        let mut effects =
+            vec![Effect::Send { to: socket, text }, Effect::Close { connection: socket, code, reason: REASON }];
+        let peer = self.seats.remove(&socket).and_then(|seat| self.peers.remove(&seat.client_id));
+        if let Some(peer) = peer.filter(|peer| peer.state.is_some()) {
+            // A number of its own: the end of the socket is still to be heard.
+            let connection = self.next_connection(now_ms);
+            self.seat(Peer { connection, beats: true, behind_ms: 0, hears: None, seen_at_ms: now_ms, ..peer });
+            effects.push(Effect::Save { of: connection });
+        }
+        effects
+    }
+}
+
+/// When the one of so many comes back, in milliseconds: evenly over the window, so that no two come at once.
+#[must_use]
+pub fn spread(window_ms: u64, index: usize, count: usize) -> u64 {
+    let (index, count) = (u64::try_from(index).unwrap_or(u64::MAX), u64::try_from(count).unwrap_or(u64::MAX));
+    window_ms.saturating_mul(index) / count.max(1)
+}
