@@ -5,6 +5,7 @@
  */
 import WebSocket from "ws";
 import { type Answer, call, expectStatus, type User, unique } from "./actors.ts";
+import { judgeFrame } from "./frames.ts";
 import type { Page } from "./shapes.ts";
 import { poll } from "./world.ts";
 
@@ -97,6 +98,7 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
   };
   socket.on("message", (data) => {
     const frame = frameOf(String(data));
+    if (frame.kind !== "pong") judgeFrame(String(data));
     seat.frames.push(frame);
     if (frame.kind === "probe") socket.send(JSON.stringify({ kind: "ack" }));
   });
