@@ -48,6 +48,5 @@ export function judgeFrame(text: string): void {
   judged.add(text);
   const frame = JSON.parse(text) as { kind: string };
   const wrong = faults(frame.kind, frame);
-  if (wrong.length > 0)
-    throw new Error(`a frame that is not documented: ${wrong.join("; ")}\n${text}`);
+  if (wrong.length > 0) throw new Error(`a frame that is not documented: ${wrong.join("; ")}\n${text}`);
 }

@@ -29,7 +29,7 @@ pub struct Peer {
     /// Milliseconds since 1970.
     pub seen_at_ms: u64,
     /// When it last showed something new, in milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub moved_ms: u64,
     /// Whether it has no socket and lives by heartbeats.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -41,13 +41,12 @@ pub struct Peer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hears: Option<Places>,
     /// Since when it is sent nothing, for it does not read what it is sent; 0 while it does.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub behind_ms: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Peer {
