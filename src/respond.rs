@@ -141,7 +141,7 @@ fn conditional(head: &Head, served: Served) -> Answer {
         answer.set("vary", vary);
     }
     // A row that says nothing of caching may still have an answer that does.
-    let no_store = answer.header("cache-control").is_none_or(|value| value == "no-store");
+    let no_store = answer.header("cache-control").is_none_or(|value| value.contains("no-store"));
     if no_store || answer.status != 200 {
         return answer;
     }

@@ -21,7 +21,7 @@ pub use feed::{Feed, FeedEffect, FeedLimits, Frame, LogRead, Reader, WaiterId, W
 pub use live::{control_event, data_event, stream_cursor};
 pub use merge::{Conflict, equal, merge};
 pub use mutation::{EntityText, Mutation, Operation, Rejection, ScopeText, check};
-pub use offset::{Offset, OffsetError, ReadFrom};
+pub use offset::{EPOCH_END, Offset, OffsetError, ReadFrom};
 pub use push::{MAX_MUTATIONS, Push, check_call, writer};
 pub use scope::{ClientId, EntityKey, ScopeError, ScopeRef, ScopeType};
 pub(crate) use scope::{is_entity_type, is_id};

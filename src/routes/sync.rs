@@ -8,7 +8,7 @@ pub(super) mod sessions;
 mod snapshot;
 
 use drey_core::refusal::Code;
-use drey_core::sync::{Offset, ReadFrom, ScopeRef, ScopeType};
+use drey_core::sync::{EPOCH_END, Offset, ReadFrom, ScopeRef, ScopeType};
 use drey_store::sync_read::{self, Chunk};
 
 use crate::answer::Answer;
@@ -27,7 +27,9 @@ pub(super) async fn read(call: &Call<'_>) -> Outcome<Answer> {
         return Ok(answer);
     }
     let offset = call.request.query.get("offset");
-    let from = ReadFrom::parse(offset.unwrap_or("-1"))
+    // `HEAD` asks about the stream, and how long it is; a part of it only by its offset.
+    let whole = if call.request.head.method == "HEAD" { "now" } else { "-1" };
+    let from = ReadFrom::parse(offset.unwrap_or(whole))
         .map_err(|error| Problem::new(Code::InvalidOffset, format!("The offset {error}.")))?;
     if let Some(mode) = live::mode(call)? {
         offset.ok_or_else(|| Problem::parameter("offset", "A live read says from where."))?;
@@ -51,12 +53,12 @@ async fn read_chunk(call: &Call<'_>, scope: &ScopeRef, from: ReadFrom) -> Outcom
     let workspace = call.workspace()?.workspace;
     let after = match from {
         ReadFrom::At(offset) => offset.epoch(),
-        ReadFrom::Start | ReadFrom::Now => 0,
+        ReadFrom::Start => 0,
+        // Nothing but the tail is wanted.
+        ReadFrom::Now => EPOCH_END,
     };
-    // From `now` nothing but the tail is wanted: a chunk of no bytes.
-    let bytes = if from == ReadFrom::Now { 0 } else { CHUNK_BYTES };
     let scope_type = scope.scope_type().as_str();
-    let chunk = sync_read::read(&call.session()?, workspace, scope_type, scope.id(), after, bytes).await?;
+    let chunk = sync_read::read(&call.session()?, workspace, scope_type, scope.id(), after, CHUNK_BYTES).await?;
     let chunk = chunk.ok_or_else(Problem::not_found)?;
     let exists = match from {
         ReadFrom::Now => true,

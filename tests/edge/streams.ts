@@ -78,7 +78,7 @@ async function readEvents(response: Response, messages: StateMessage[], controls
     text = events.pop() ?? "";
     for (const event of events) {
       const lines = event.split("\n");
-      const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
+      const data = lines.filter((line) => line.startsWith("data:")).map((line) => line.slice(5));
       if (lines[0] === "event: data") messages.push(...(JSON.parse(data.join("\n")) as StateMessage[]));
       else if (lines[0] === "event: control") controls.push(JSON.parse(data.join("\n")) as Control);
     }

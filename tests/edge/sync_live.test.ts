@@ -30,7 +30,7 @@ test("a push through one isolate wakes a long-poll and a stream on the two other
   await using stream = await listen(at(place.owner, 1), place, scope, START);
   expect(stream.status).toBe(200);
   expect(stream.headers.get("content-type")).toBe("text/event-stream");
-  expect(stream.headers.get("cache-control")).toBe("no-store");
+  expect(stream.headers.get("cache-control")).toBe("no-cache, no-store");
   expect(stream.headers.get("x-content-type-options")).toBe("nosniff");
   expect(stream.headers.get("x-request-id")).toMatch(/\S/);
   await poll("the first control", async () => stream.controls.length > 0);

@@ -219,3 +219,18 @@ test("a user's own scope is his alone", async () => {
   expectProblem(await readScope(colleague, place, scope), 404, "not-found");
   expectProblem(await readScope(await user(), place, scope), 404, "not-found");
 });
+
+test("HEAD says how long the log is, and nobody keeps it", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  expectStatus(await push(one, [mutation(one, scope), mutation(one, scope)]), 200);
+  const path = `/v1/workspaces/${place.id}/sync/${scope.type}/${scope.id}`;
+  const head = expectStatus(await call(place.owner, "HEAD", path), 200);
+  expect(head.text).toBe("");
+  expect(head.headers.get("stream-next-offset")).toBe("1_0000000000000002");
+  expect(head.headers.get("cache-control")).toBe("no-store");
+  const first = expectStatus(await call(place.owner, "HEAD", `${path}?offset=-1`), 200);
+  expect(first.headers.get("etag")).toMatch(/^"1:0:2"$/);
+  expectStatus(await call(await user(), "HEAD", path), 404);
+});

@@ -27,7 +27,7 @@ pub fn stream_cursor(now_ms: u64, sent: Option<u64>, jitter: f64) -> u64 {
     }
 }
 
-/// The event of messages: `json` is an array. A line break inside it, which is white space in JSON, would end the event.
+/// The event of messages: `json` is an array. SSE takes one space from the front of a line. A line break inside it, which is white space in JSON, would end the event.
 #[must_use]
 pub fn data_event(json: &str) -> String {
     let mut event = String::with_capacity(json.len() + 32);
@@ -41,11 +41,12 @@ pub fn data_event(json: &str) -> String {
     event
 }
 
-/// The event that says where its reader stands. After each `data` event, and first if there is no data.
+/// The event that says where its reader stands. After each `data` event, and first if there is no data. Without the space
+/// that SSE allows after a colon: some readers of the protocol do not.
 #[must_use]
 pub fn control_event(next: Offset, cursor: u64, up_to_date: bool) -> String {
     let tail = if up_to_date { r#","upToDate":true"# } else { "" };
-    format!("event: control\ndata: {{\"streamNextOffset\":\"{next}\",\"streamCursor\":\"{cursor}\"{tail}}}\n\n")
+    format!("event: control\ndata:{{\"streamNextOffset\":\"{next}\",\"streamCursor\":\"{cursor}\"{tail}}}\n\n")
 }
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ mod tests {
         let offset = Offset::new(1, 42).expect("offset");
         assert_eq!(
             control_event(offset, 7, true),
-            "event: control\ndata: {\"streamNextOffset\":\"1_0000000000000042\",\"streamCursor\":\"7\",\"upToDate\":true}\n\n"
+            "event: control\ndata:{\"streamNextOffset\":\"1_0000000000000042\",\"streamCursor\":\"7\",\"upToDate\":true}\n\n"
         );
         assert!(control_event(offset, 7, false).ends_with("\"streamCursor\":\"7\"}\n\n"));
     }

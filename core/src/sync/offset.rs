@@ -3,8 +3,8 @@
 //! In scope: `{generation}_{epoch}`, with the epoch in 16 digits so that, within a generation, text order is stream order
 //! (Durable Streams demands that), and the two sentinels. Out of scope: whether the place still exists.
 
-/// One above the largest epoch that fits 16 digits.
-const EPOCH_END: i64 = 10_000_000_000_000_000;
+/// One above the largest epoch that fits 16 digits: no message is after it.
+pub const EPOCH_END: i64 = 10_000_000_000_000_000;
 
 /// A text that is no offset of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -25,6 +25,8 @@ pub(super) enum Live {
 
 /// What a feed may take beyond its own wait: a read of Postgres, and the way there.
 const MARGIN_MS: u32 = 5_000;
+/// Of a stream of events: `no-cache` keeps proxies from collecting it before they pass it on (Durable Streams).
+const UNKEPT: &str = "no-cache, no-store";
 /// Seconds after which to try again where too many wait.
 const RETRY_S: u32 = 5;
 
@@ -93,7 +95,7 @@ impl Reading<'_> {
             Live::Sse => match feed.stream(ask, first).await.map_err(|error| unreachable(&error))? {
                 Stream::Open(response) => {
                     let answer = Answer::stream("text/event-stream", response);
-                    return Ok(Some(answer.with("cache-control", "no-store")));
+                    return Ok(Some(answer.with("cache-control", UNKEPT)));
                 }
                 Stream::Not(reply) => reply,
             },
@@ -149,7 +151,7 @@ impl Reading<'_> {
     fn events(&self, messages: Option<&str>, next: Offset) -> Answer {
         let mut text = messages.map(data_event).unwrap_or_default();
         text.push_str(&control_event(next, self.cursor(), false));
-        Answer::bytes(200, "text/event-stream", text.into_bytes()).with("cache-control", "no-store")
+        Answer::bytes(200, "text/event-stream", text.into_bytes()).with("cache-control", UNKEPT)
     }
 
     fn placed(&self, answer: Answer, next: Offset) -> Outcome<Answer> {
