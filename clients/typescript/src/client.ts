@@ -33,6 +33,8 @@ export class Client {
   /** Aborts when the client is closed. */
   readonly signal: AbortSignal;
   readonly #closing = new AbortController();
+  /** Ends all waits of the moment. */
+  #hurry = new AbortController();
   readonly #events = new Events<ClientEvents>();
   readonly #store: Store;
   readonly #tabs: Tabs;
@@ -52,7 +54,7 @@ export class Client {
       capabilities = [],
     } = options;
     this.#store = store;
-    this.timer = options.timer ?? systemTimer;
+    this.timer = hurried(options.timer ?? systemTimer, () => this.#hurry.signal);
     this.signal = this.#closing.signal;
     this.#tabs = options.tabs ?? tabsOf(store.name);
     this.#tabs.hear((notice) => this.#hear(notice as Notice));
@@ -87,6 +89,10 @@ export class Client {
 
   /** Begins to send what is queued, now and whenever there is more. */
   async start(): Promise<void> {
+    const { signal } = this;
+    // Browsers tell when the network is back.
+    const page: Partial<Pick<Window, "addEventListener">> = globalThis;
+    page.addEventListener?.("online", () => this.#stopWaiting(), { signal });
     this.#count(await this.#store.transact(metaOf));
     if (this.#state.current.status === "stopped") this.#state.go("idle");
     this.#pusher.kick();
@@ -117,8 +123,9 @@ export class Client {
     this.resume();
   }
 
-  /** Tries at once: what paused it is mended, or the network is back. */
+  /** Tries at once, sending and reading: what paused it is mended, or the network is back. */
   resume(): void {
+    this.#stopWaiting();
     if (this.#state.current.status !== "stopped") this.#pusher.resume();
   }
 
@@ -136,6 +143,11 @@ export class Client {
     this.#state.go("stopped");
     this.#tabs.close();
     this.#store.close();
+  }
+
+  #stopWaiting(): void {
+    this.#hurry.abort();
+    this.#hurry = new AbortController();
   }
 
   async #deliver(): Promise<void> {
@@ -173,4 +185,13 @@ export class Client {
   #count({ last_id, settled_id }: Meta): void {
     this.#state.set({ pending: last_id - settled_id, last_acknowledged: settled_id });
   }
+}
+
+/** A timer whose waits end early when the signal of their time aborts. */
+function hurried(timer: Timer, hurry: () => AbortSignal): Timer {
+  return {
+    now: () => timer.now(),
+    random: () => timer.random(),
+    wait: (ms, signal) => timer.wait(ms, AbortSignal.any([signal, hurry()])),
+  };
 }

@@ -2,6 +2,8 @@
 import { expect, test } from "vitest";
 import { backoffMs } from "../src/http/backoff.ts";
 import { errorOf, isCredential, isTransient, NetworkError } from "../src/http/errors.ts";
+import { Client, memoryStore } from "../src/index.ts";
+import { quickTimer } from "./place.ts";
 
 const NOW = Date.parse("2026-11-21T10:00:00Z");
 
@@ -45,4 +47,26 @@ test.each([
 test("nothing that came back may succeed later", () => {
   expect(isTransient(new NetworkError(new TypeError("fetch failed")))).toBe(true);
   expect(isTransient(new Error("a fault of ours"))).toBe(false);
+});
+
+test("a server that settles nothing is asked again with growing pauses, not at once", async () => {
+  const timer = quickTimer();
+  let pushes = 0;
+  const answers: typeof fetch = async (input) => {
+    if (String(input).endsWith("/sessions")) {
+      const limits = { mutations_per_push: 500, push_bytes: 1_048_576 };
+      return Response.json({ id: "ses_1", limits, last_mutation_id: 0, open_divergences: 0, scopes: [] });
+    }
+    pushes += 1;
+    const outcome = pushes > 3 ? { outcome: "applied", version: 1 } : { outcome: "retry" };
+    const last_mutation_id = pushes > 3 ? 1 : 0;
+    return Response.json({ results: [{ id: 1, ...outcome }], last_mutation_id, scopes: [] });
+  };
+  const place = { api: "http://model.invalid", org: "o", workspace: "w", token: "t", clientName: "n" };
+  const client = new Client({ ...place, store: memoryStore(), fetch: answers, timer });
+  await client.start();
+  const { outcome } = await client.scope("workspace", "w").put({ type: "request", id: "r" }, {});
+  expect(await outcome).toMatchObject({ outcome: "applied" });
+  expect(timer.waits).toEqual([125, 250, 500]);
+  client.close();
 });

@@ -4,6 +4,7 @@ import { expectStatus, home, nowhere } from "../../../tests/edge/actors.ts";
 import { sql, uuidOf } from "../../../tests/edge/database.ts";
 import { device, mutation, push, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { poll, world } from "../../../tests/edge/world.ts";
+import type { Timer } from "../src/index.ts";
 import { clientOf, indexedDbDisk, network, next, quickTimer } from "./place.ts";
 
 const request = (id: string) => ({ type: "request", id });
@@ -111,17 +112,50 @@ test("the state tells how far behind a client is, and a refresh asks the server"
   client.close();
 });
 
-test("a read after a write of the tenant shows nothing older", async () => {
+test("a read after a write of the tenant shows nothing older, and a revision that is not there is forgotten", async () => {
   const [place, wire] = [await home(), network()];
-  const client = clientOf(place, { fetch: wire.fetch });
+  const revision = "x-drey-revision";
+  const client = clientOf(place, {
+    // As a workspace that is restored afterwards: its revisions of today will not be there tomorrow.
+    fetch: async (input, init) => {
+      const answer = await wire.fetch(input, init);
+      const headers = new Headers(answer.headers);
+      if (init?.method === "POST") headers.set(revision, "999999");
+      return new Response(answer.body, { status: answer.status, headers });
+    },
+  });
   await client.refresh();
-  expect(wire.sent.map(({ method, headers }) => [method, headers.has("x-drey-revision")])).toEqual([
-    ["POST", false],
-    ["GET", true],
+  expect(client.state.open_divergences).toBe(0);
+  expect(wire.sent.map(({ method, headers }) => [method, headers.get(revision)])).toEqual([
+    ["POST", null],
+    ["GET", "999999"],
+    ["GET", null],
   ]);
-  // As after a restore: the workspace knows no such revision.
-  await sql("update workspace set revision = 0 where workspace_id = $1", [uuidOf(place.id)]);
-  await poll("the gate to notice", async () => (await client.refresh()).open_divergences === 0);
+  client.close();
+});
+
+test("whoever waits to try again tries at once when told that the network is back", async () => {
+  const [place, wire] = [await home(), network()];
+  const waiting: AbortSignal[] = [];
+  const timer: Timer = {
+    ...quickTimer(),
+    wait: (_, signal) =>
+      new Promise((resolve) => {
+        waiting.push(signal);
+        signal.addEventListener("abort", () => resolve());
+      }),
+  };
+  wire.isDown = true;
+  const client = clientOf(place, { fetch: wire.fetch, timer });
+  await client.start();
+  const { outcome } = await client.scope("workspace", place.id).put(request("a"), { n: 1 });
+  const { ready } = client.scope("workspace", place.id).follow();
+  await poll("both to wait", async () => waiting.length === 2);
+  expect(client.state.status).toBe("waiting");
+  wire.isDown = false;
+  client.resume();
+  expect(await outcome).toMatchObject({ outcome: "applied" });
+  await ready;
   client.close();
 });
 

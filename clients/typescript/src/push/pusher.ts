@@ -4,7 +4,7 @@
  * In scope: what follows from each answer. Out of scope: what a batch holds and what an outcome changes (queue/).
  */
 import { backoffMs } from "../http/backoff.ts";
-import { DreyError, hasCode, isCredential, isTransient } from "../http/errors.ts";
+import { ApiError, DreyError, hasCode, isCredential, isTransient } from "../http/errors.ts";
 import type { Http } from "../http/http.ts";
 import { beginAgain, renumber } from "../queue/renumber.ts";
 import { settle } from "../queue/settle.ts";
@@ -36,7 +36,6 @@ export class Pusher {
   #isRunning = false;
   #isWanted = false;
   #isPaused = false;
-  #hurry = new AbortController();
   /** Halved while the server finds a call too large. */
   #shrink = 1;
 
@@ -50,10 +49,9 @@ export class Pusher {
     if (!this.#isRunning && !this.#isPaused && !this.#parts.signal.aborted) void this.#run();
   }
 
-  /** Tries at once: it is no longer paused, or the network is back. */
+  /** What paused it is mended. */
   resume(): void {
     this.#isPaused = false;
-    this.#hurry.abort();
     this.kick();
   }
 
@@ -105,7 +103,9 @@ export class Pusher {
     const body = { client_id, session_id, acked_mutation_id, mutations };
     const answer = await http.call(PUSH, { body, signal });
     state.heads(answer.body.scopes);
-    await store.transact((transaction) => settle(transaction, client_id, answer.body));
+    const count = await store.transact((transaction) => settle(transaction, client_id, answer.body));
+    const detail = "the server asks for the same again";
+    if (count === 0) throw new ApiError(503, { code: "nothing-settled", detail }, 0);
   }
 
   /** Makes the next attempt one that may succeed, or pauses. */
@@ -132,11 +132,10 @@ export class Pusher {
 
   async #wait(problem: DreyError, attempt: number): Promise<void> {
     const { timer, signal, state } = this.#parts;
-    this.#hurry = new AbortController();
     const hint = "retryAfterMs" in problem ? Number(problem.retryAfterMs) : 0;
     const ms = backoffMs(attempt, hint, timer.random());
     state.set({ status: "waiting", problem, retry_at: timer.now() + ms });
-    await timer.wait(ms, AbortSignal.any([signal, this.#hurry.signal]));
+    await timer.wait(ms, signal);
   }
 
   #pause(problem: DreyError): void {

@@ -17,10 +17,15 @@ import {
   type Settled,
 } from "./records.ts";
 
-/** Takes an answer. One for another client id, or taken before, changes nothing. */
-export async function settle(transaction: Transaction, clientId: string, answer: PushResult): Promise<void> {
+/** Takes an answer; gives how many it settles. One for another client id, or taken before, changes nothing. */
+export async function settle(
+  transaction: Transaction,
+  clientId: string,
+  answer: PushResult,
+): Promise<number> {
   const meta = await metaOf(transaction);
-  if (meta.client_id !== clientId) return;
+  if (meta.client_id !== clientId) return 0;
+  const before = meta.settled_id;
   for (const result of answer.results) {
     const outcome = outcomeOf(result);
     // What comes after a mutation that is to be sent again was not processed either.
@@ -35,6 +40,7 @@ export async function settle(transaction: Transaction, clientId: string, answer:
   // What the server has not counted was never processed, so it may still be brought up to date.
   meta.attempted_id = Math.max(meta.settled_id, Math.min(meta.attempted_id, answer.last_mutation_id));
   transaction.put(META, meta);
+  return meta.settled_id - before;
 }
 
 /** The outcome in the end; none if the mutation is to be sent again. */
