@@ -82,6 +82,26 @@ test("a place that the log does not hold any more is left, and all is read again
   client.close();
 });
 
+test("what was deleted elsewhere before the first read is not shown after it", async () => {
+  const place = await home();
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  const client = clientOf(place);
+  const documents = client.scope("workspace", place.id);
+  await client.start();
+  for (const id of ["kept", "gone"]) await (await documents.put(request(id), { id })).outcome;
+  const { value: _, ...gone } = mutation(writer, scope, {
+    entity: request("gone"),
+    op: "delete",
+    base_version: 2,
+  });
+  expectStatus(await push(writer, [gone]), 200);
+  expect(await documents.list()).toHaveLength(2);
+  await documents.follow().ready;
+  expect((await documents.list()).map(({ entity }) => entity.id)).toEqual(["kept"]);
+  expect((await documents.get(request("gone"))).value).toBeNull();
+  client.close();
+});
+
 test("the state tells how far behind a client is, and a refresh asks the server", async () => {
   const [place, wire] = [await home(), network()];
   const [scope, writer] = [workspaceScope(place), device(place.owner, place)];

@@ -4,6 +4,8 @@
 import type { Entity, Message, Scope } from "../api/types.ts";
 import {
   documentKey,
+  entityIn,
+  epochOf,
   type Held,
   heldOf,
   type Place,
@@ -23,28 +25,45 @@ const MOST_SEEN = 255;
 /** Takes a chunk; gives the entities that changed. What is known already changes nothing: versions only grow. */
 export async function apply(transaction: Transaction, scope: Scope, chunk: Chunk): Promise<Entity[]> {
   const changed = new Map<string, Entity>();
-  const { seen } = await placeOf(transaction, scope);
+  const before = await placeOf(transaction, scope);
+  const { seen } = before;
+  const load = chunk.from === START ? crypto.randomUUID() : before.load;
   for (const message of chunk.messages) {
     const entity = entityOf(message);
     const held = await heldOf(transaction, scope, entity);
     const { version, client_id, mutation_id } = message.headers;
-    if (version > held.version) {
-      const next: Held = { ...held, version, value: message.value ?? null };
-      transaction.put(documentKey(scope, entity), next);
-      changed.set(message.key, entity);
-    }
+    const isNew = version > held.version;
+    const next: Held = isNew ? { ...held, version, value: message.value ?? null } : held;
+    if (isNew) changed.set(message.key, entity);
+    if (isNew || load) transaction.put(documentKey(scope, entity), load ? { ...next, load } : next);
     const newest = Math.max(seen[client_id] ?? 0, mutation_id);
     delete seen[client_id];
     seen[client_id] = newest;
   }
-  const place: Place = { offset: chunk.next, seen: lately(seen) };
-  transaction.put(placeKey(scope), place);
-  return [...changed.values()];
+  const place: Place = { offset: chunk.next, seen: lately(seen), load };
+  const epoch = epochOf(place);
+  const gone = load && epoch > 0 ? await sweep(transaction, scope, load, epoch) : [];
+  transaction.put(placeKey(scope), epoch > 0 ? { ...place, load: undefined } : place);
+  return [...changed.values(), ...gone];
 }
 
 /** The key is `type/id`. */
 export function entityOf({ key, type }: Message): Entity {
   return { type, id: key.slice(type.length + 1) };
+}
+
+/** A snapshot tells what there is. What it did not name, and is not newer, was deleted: gives those. */
+async function sweep(transaction: Transaction, scope: Scope, load: string, epoch: number): Promise<Entity[]> {
+  const gone: [string, Held][] = [];
+  await transaction.each<Held>(scopePrefix(scope), (key, held) => {
+    const isGone = held.load !== load && held.version > 0 && held.version <= epoch;
+    return isGone ? gone.push([key, held]) > 0 : true;
+  });
+  for (const [key, { pending }] of gone) {
+    if (pending) transaction.put(key, { version: 0, value: null, pending } satisfies Held);
+    else transaction.delete(key);
+  }
+  return gone.map(([key]) => entityIn(key));
 }
 
 function lately(seen: Place["seen"]): Place["seen"] {

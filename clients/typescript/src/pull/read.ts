@@ -10,6 +10,8 @@ const READ = "GET /v1/workspaces/{ws}/sync/{scope_type}/{scope_id}";
 const LIVE_DEADLINE_MS = 60_000;
 
 export interface Chunk {
+  /** Where it was asked for. */
+  from: string;
   messages: Message[];
   /** Where to go on. */
   next: string;
@@ -34,6 +36,7 @@ export async function readLog(http: Http, scope: Scope, reading: Reading): Promi
   const query = live ? { offset, live: "long-poll" as const, cursor } : { offset };
   const { headers, body } = await http.call(READ, { path, query, signal, ...waiting });
   return {
+    from: offset,
     messages: (body ?? []) as unknown as Message[],
     next: headers.get("stream-next-offset") ?? offset,
     isEnd: headers.get("stream-up-to-date") === "true",

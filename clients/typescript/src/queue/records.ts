@@ -47,6 +47,8 @@ export interface Held {
   version: number;
   /** What stands on the server, null if it is deleted or unknown. */
   value: Value | null;
+  /** The snapshot that last named it, while one is read. */
+  load?: string;
   /** What is queued, and what the last of it would leave. */
   pending?: { ids: number[]; value: Value | null };
 }
@@ -56,6 +58,8 @@ export interface Place {
   offset: string;
   /** The newest mutation of each client that was read; those heard of last come last. */
   seen: Record<string, number>;
+  /** A name for the snapshot that is being read; none between. */
+  load?: string | undefined;
 }
 
 export const META = "meta";
@@ -67,6 +71,11 @@ export const START = "snapshot";
 /** 2^53 has sixteen digits: the keys' order is the numbers'. */
 export function queueKey(id: number): string {
   return QUEUE + String(id).padStart(16, "0");
+}
+
+/** The epoch up to which everything of the scope is known; 0 while a snapshot is read. */
+export function epochOf({ offset }: Place): number {
+  return Number(/^\d+_(\d+)$/.exec(offset)?.[1] ?? 0);
 }
 
 export function outcomeKey(id: number): string {

@@ -6,12 +6,14 @@ import type { Transaction } from "../store/store.ts";
 import { merge } from "./merge.ts";
 import {
   documentKey,
+  epochOf,
   type Held,
   heldOf,
   META,
   type Meta,
   metaOf,
   outcomeKey,
+  placeOf,
   type Queued,
   queueKey,
   type Settled,
@@ -58,12 +60,13 @@ async function document(
   outcome: Outcome,
 ): Promise<void> {
   const { scope, entity } = mutation;
-  const held = await heldOf(transaction, scope, entity);
+  const { pending, ...held } = await heldOf(transaction, scope, entity);
   const stands = standing(mutation, outcome);
-  const known =
-    stands && stands.version > held.version ? stands : { version: held.version, value: held.value };
-  const ids = held.pending?.ids.filter((id) => id > meta.settled_id) ?? [];
-  const value = held.pending?.value ?? null;
+  // What the log was read beyond, it has told: perhaps that the document is deleted, and then nothing is held of it.
+  const newest = Math.max(held.version, epochOf(await placeOf(transaction, scope)));
+  const known = stands && stands.version > newest ? { ...held, ...stands } : held;
+  const ids = pending?.ids.filter((id) => id > meta.settled_id) ?? [];
+  const value = pending?.value ?? null;
   const shown = stands ? await rebase(transaction, meta, mutation, stands, ids, value) : value;
   const next: Held = ids.length > 0 ? { ...known, pending: { ids, value: shown } } : known;
   transaction.put(documentKey(scope, entity), next);
