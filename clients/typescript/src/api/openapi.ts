@@ -28,6 +28,13 @@ export type Messages = {
   key: string;
   type: string;
 }[];
+/**
+ * The text of OpenMetrics 1.0, for Prometheus and its kin.
+ *
+ * This interface was referenced by `Routes`'s JSON-Schema
+ * via the `definition` "OpenMetrics".
+ */
+export type OpenMetrics = string;
 
 export interface Routes {
   "GET /healthz": {
@@ -90,6 +97,11 @@ export interface Routes {
       limit?: number;
       cursor?: string;
     };
+  };
+  "POST /v1/operator/presence/drain": {
+    answer: PresenceDrained;
+    body: PresenceDrain;
+    query: {};
   };
   "DELETE /v1/operator/settings": {
     answer: null;
@@ -311,7 +323,7 @@ export interface Routes {
   };
   "GET /v1/workspaces/{ws}/presence": {
     answer: {
-      data: Peer[];
+      data: Person[];
       next_cursor: string | null;
     };
     body: null;
@@ -319,6 +331,8 @@ export interface Routes {
       limit?: number;
       cursor?: string;
       client_id?: string;
+      view?: "people" | "clients";
+      at?: string;
     };
   };
   "POST /v1/workspaces/{ws}/presence": {
@@ -544,6 +558,23 @@ export interface SettingsChange {
   operator: string;
   request_id: string;
   version: number;
+}
+export interface PresenceDrained {
+  /**
+   * How many were open.
+   */
+  sockets: number;
+  /**
+   * Rooms that did not answer.
+   */
+  unreachable: string[];
+}
+export interface PresenceDrain {
+  /**
+   * @minItems 1
+   * @maxItems 100
+   */
+  workspaces: string[];
 }
 export interface SyncPartitions {
   /**
@@ -773,9 +804,20 @@ export interface WorkspaceMember {
 export interface WorkspaceMemberPut {
   role: "viewer" | "editor" | "admin";
 }
-export interface Peer {
-  client_id: string;
+export interface Person {
+  /**
+   * What the client looks at, such as `request/r1`.
+   */
+  at: string[];
+  /**
+   * Tabs, devices, programs.
+   */
+  clients: number;
+  name: string | null;
   seen_at: string;
+  state: {
+    [k: string]: unknown;
+  };
   user_id: string;
 }
 export interface PresenceBeaten {
@@ -783,6 +825,12 @@ export interface PresenceBeaten {
   expires_in_ms: number;
 }
 export interface PresenceBeat {
+  /**
+   * What the client looks at, such as `request/r1`.
+   *
+   * @maxItems 4
+   */
+  at?: string[];
   clock: number;
   state: {
     [k: string]: unknown;
@@ -1101,6 +1149,22 @@ export interface SyncSessionOpen {
         type: "workspace";
       }
   )[];
+}
+export interface Peer {
+  /**
+   * What the client looks at, such as `request/r1`.
+   *
+   * @maxItems 4
+   */
+  at: string[];
+  client_id: string;
+  clock: number;
+  name: string | null;
+  seen_at: string;
+  state: {
+    [k: string]: unknown;
+  };
+  user_id: string;
 }
 export interface Problem {
   code: string;
