@@ -163,9 +163,9 @@ export class Client {
     const calls = parts.map((part) =>
       this.#send(part, {
         api: random(3),
-        fault: random(5),
+        fault: random(8),
         times: 1 + random(4),
-        isLost: random(8) === 0,
+        isLost: random(10) === 0,
         acks: random(3) === 0,
       }),
     );
@@ -255,7 +255,7 @@ export class Client {
     for (const feed of this.#feeds) {
       if (random(8) === 0) feed.offset = "-1";
       for (let isAtEnd = false; !isAtEnd; ) {
-        const headers = await this.#faulty(random(8), 1 + random(4));
+        const headers = await this.#faulty(random(16), 1 + random(4));
         const { user } = this.#device(random(3));
         const query = `?offset=${feed.offset}`;
         const ask = () => readScope(user, this.place, feed.scope, query, headers);
@@ -292,7 +292,7 @@ export class Client {
     this.#open.set(id, true);
     const take = TAKES[random(3)];
     const body = { take, ...(take === "value" && { value: { [`f${random(4)}`]: unique("r") } }) };
-    const headers = await this.#faulty(random(6), 1 + random(4));
+    const headers = await this.#faulty(random(8), 1 + random(4));
     const path = `/v1/workspaces/${this.place.id}/sync/divergences/${id}/resolve`;
     const { user } = this.#device(random(3));
     const answer = await reach(
