@@ -14,6 +14,7 @@ export const NAMES = [
   "push1",
   "push100",
   "catchup500",
+  "catchup10000",
 ];
 
 // biome-ignore lint/suspicious/noExplicitAny: each workload knows the type of its own data; nobody else looks into it.
