@@ -60,6 +60,21 @@ test("what lies below the floor is still current to who pushes, and its history 
   ]);
 });
 
+test("a snapshot of the floor is whole, also of what was written since", async () => {
+  const place = await home();
+  await sixChanges(place);
+  await truncate(place, 4);
+  const left = await sql("select 1 from sync_change where workspace_id = $1", [uuidOf(place.id)]);
+  expect(left).toHaveLength(5);
+  const page = await readScope(place.owner, place, workspaceScope(place), `?offset=${offset(4)}_snapshot`);
+  expect(expectStatus(page, 200).body.map(({ key, headers }) => [key, headers.version])).toEqual([
+    ["request/a", 4],
+    ["request/b", 2],
+    ["request/c", 3],
+  ]);
+  expect(page.headers.get("stream-next-offset")).toBe(offset(4));
+});
+
 test("the operator, and nobody else, sees how the partitions fare", async () => {
   const path = `${world().api}/v1/operator/sync/partitions`;
   expectProblem(await call(null, "GET", path), 401, "unauthenticated");
