@@ -120,8 +120,8 @@ pub fn preflight(app: &App, head: &Head) -> Outcome<Served> {
     Ok(Served { answer, profile: CacheProfile::NoStore })
 }
 
-const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
-     x-api-key, x-correlation-id, x-drey-revision, x-org-id, x-workspace-id";
+const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, \
+     traceparent, x-api-key, x-correlation-id, x-drey-revision, x-org-id, x-workspace-id";
 const CORS_RESPONSE_HEADERS: &str = "cache-status, etag, idempotent-replayed, link, location, ratelimit, \
      ratelimit-policy, retry-after, server-timing, stream-cursor, stream-next-offset, stream-up-to-date, traceparent, \
      www-authenticate, x-cache, x-correlation-id, x-drey-revision, x-rate-limit-limit, x-rate-limit-remaining, \

@@ -5,9 +5,9 @@
 //!
 //! The object stores nothing. What ends it loses nothing either: its readers come again with their offsets.
 
-mod client;
+pub(crate) mod client;
 mod line;
-mod outlet;
+pub(crate) mod outlet;
 mod settings;
 
 pub use client::{Ask, FeedClient, FeedError, Reply, Stream};

@@ -9,9 +9,11 @@
 mod beats;
 pub(crate) mod check;
 mod client;
+mod command;
 mod room;
 mod settings;
 mod socket;
+mod streams;
 mod ticker;
 mod tickets;
 mod told;
@@ -27,15 +29,16 @@ use drey_core::presence::{
 };
 use drey_core::refusal::{Code, Refusal};
 use drey_core::sync::ClientId;
-use serde::{Deserialize, Serialize};
 use worker::{
     Date, DurableObject, Env, Error, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair,
     durable_object,
 };
 
 use crate::rpc;
+use crate::scope_feed::outlet;
 use check::Standing;
-use room::Hall;
+use command::{Command, Turned};
+use room::{Hall, Listener};
 use ticker::Ticker;
 use tickets::Tickets;
 use told::Told;
@@ -46,49 +49,8 @@ pub const BINDING: &str = "PRESENCE";
 /// The digest of a ticket, between Worker and object.
 const TICKET_HEADER: &str = "x-drey-ticket";
 
-/// What the Worker asks of a room, besides to join it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "command", rename_all = "snake_case")]
-enum Command {
-    /// A page of who is present.
-    Snapshot {
-        after: Option<ClientId>,
-        limit: u32,
-        #[serde(default)]
-        at: Option<Places>,
-    },
-    /// A page of the people present.
-    People { after: Option<UserId>, limit: u32, at: Option<Places> },
-    /// A client without a socket lives; its state as `PeerView` has it.
-    Beat {
-        identity: String,
-        clock: u64,
-        state: Option<String>,
-        #[serde(default)]
-        at: Places,
-    },
-    /// A ticket was made for this client.
-    Ticket { digest: String, identity: String },
-    /// A user lost access, at this epoch: his sockets close.
-    Narrow { user_id: UserId, authz_epoch: i64 },
-    /// The workspace is gone: all sockets close.
-    Close,
-    /// Scopes of sync have moved.
-    Notice { scopes: Vec<ScopeNews> },
-    /// The room is to be restarted: all sockets close for a moment.
-    Drain,
-}
-
 /// Tickets expire as time goes by: seconds after which to try again.
 const RETRY_TICKETS_S: u32 = 5;
-
-/// Why an upgrade was not accepted.
-#[derive(Debug, Serialize, Deserialize)]
-struct Turned {
-    code: Code,
-    detail: String,
-    retry_after: Option<u32>,
-}
 
 /// The object; the macro exports the class, and nobody else names it. Nothing is borrowed across an await: the room is taken for one step, which waits for nobody.
 #[durable_object]
@@ -151,6 +113,7 @@ impl DurableObject for WorkspacePresence {
                 self.act(|hall, _| hall.room.clear()).await?;
                 rpc::reply(&())
             }
+            Command::Listen { identity, last_event, at } => self.listen(&identity, last_event, at).await,
             Command::Notice { scopes } => rpc::reply(&self.notify(scopes)),
             Command::Drain => {
                 let before = self.in_hall(|hall| hall.sockets());
@@ -165,6 +128,7 @@ impl DurableObject for WorkspacePresence {
         let mut asked = None;
         self.act(|hall, now_ms| {
             hall.hear_pings(&self.state);
+            hall.comment();
             let effects = hall.room.tick(now_ms);
             asked = Some(hall.room.to_check(now_ms));
             effects
@@ -231,6 +195,28 @@ impl WorkspacePresence {
         match refused {
             Some(refusal) => turned(&refusal),
             None => Response::from_websocket(pair.client),
+        }
+    }
+
+    /// Opens a stream of events.
+    async fn listen(&self, identity: &str, last_event: Option<String>, at: Option<Places>) -> worker::Result<Response> {
+        let identity = admitted(identity)?;
+        let (mut refused, mut response) = (None, None);
+        self.act(|hall, now_ms| {
+            let open = |connection| {
+                let ticker = self.ticker.clone();
+                let outlet = outlet::open(move || ticker.left(connection)).ok()?;
+                response = outlet.response().ok();
+                Some(outlet)
+            };
+            refused = hall.listen(Listener { identity, last_event, at, now_ms }, open).err();
+            Vec::new()
+        })
+        .await?;
+        match (refused, response) {
+            (Some(refusal), _) => turned(&refusal),
+            (None, Some(response)) => Ok(Response::from(response)),
+            (None, None) => turned(&Refusal::new(Code::Internal, "the stream could not be made")),
         }
     }
 
@@ -356,19 +342,6 @@ impl WorkspacePresence {
             }
             (None, _) => Ok(()),
         }
-    }
-}
-
-impl From<&Refusal> for Turned {
-    fn from(refusal: &Refusal) -> Self {
-        let Refusal { code, detail, retry_after, .. } = refusal;
-        Self { code: *code, detail: detail.to_string(), retry_after: *retry_after }
-    }
-}
-
-impl From<Turned> for Refusal {
-    fn from(Turned { code, detail, retry_after }: Turned) -> Self {
-        Self { retry_after, ..Self::new(code, detail) }
     }
 }
 

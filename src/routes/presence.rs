@@ -39,7 +39,30 @@ struct Beaten<'a> {
 
 /// Join the room by WebSocket, or read who is there.
 pub(super) async fn get(call: &Call<'_>) -> Outcome<Answer> {
-    if call.request.wants_websocket() { join(call).await } else { snapshot(call).await }
+    if call.request.wants_websocket() {
+        join(call).await
+    } else if wants_events(call) {
+        listen(call).await
+    } else {
+        snapshot(call).await
+    }
+}
+
+/// `HEAD` wants no body, so it has nothing to wait for.
+fn wants_events(call: &Call<'_>) -> bool {
+    let accepted = call.request.head.header(Header::Accept).unwrap_or_default().split(',');
+    let mut types = accepted.map(|one| one.split(';').next().unwrap_or_default().trim());
+    call.request.head.method == "GET" && types.any(|one| one.eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// Hear what happens without being seen, by server-sent events.
+async fn listen(call: &Call<'_>) -> Outcome<Answer> {
+    let last_event = call.request.raw.headers().get("last-event-id").ok().flatten();
+    // Whoever only hears takes no client's place.
+    let identity = Identity { client_id: minted()?, ..identity(call)? };
+    let hint = call.grant().map(|grant| grant.region);
+    let stream = room(call).listen(&identity, hint, last_event, places(call)?).await.map_err(problem)?;
+    Ok(Answer::stream("text/event-stream", stream).with("cache-control", "no-store"))
 }
 
 /// The upgrade is passed to the room after admission: the room believes the identity because only the Worker can
@@ -141,7 +164,11 @@ fn origin(call: &Call<'_>) -> Outcome<()> {
 
 /// A client that comes back under its own id takes its place; one without an id gets one.
 fn client_id(call: &Call<'_>) -> Outcome<ClientId> {
-    let minted = || format!("{:032x}", u128::from_be_bytes(random::bytes()));
-    let text = call.request.query.get("client_id").map_or_else(minted, str::to_owned);
-    ClientId::parse(&text).map_err(|error| Problem::parameter("client_id", format!("It {error}.")))
+    let Some(text) = call.request.query.get("client_id") else { return minted() };
+    ClientId::parse(text).map_err(|error| Problem::parameter("client_id", format!("It {error}.")))
+}
+
+fn minted() -> Outcome<ClientId> {
+    let text = format!("{:032x}", u128::from_be_bytes(random::bytes()));
+    ClientId::parse(&text).map_err(|error| Problem::internal(error.to_string()))
 }

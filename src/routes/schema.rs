@@ -88,10 +88,15 @@ pub fn live_parameters() -> [Value; 2] {
     ]
 }
 
-/// `view` and `at` of a room.
+/// `view` and `at` of a room, and where a stream of its events goes on.
 #[must_use]
-pub fn room_parameters() -> [Value; 2] {
+pub fn room_parameters() -> [Value; 3] {
     [
+        json!({
+            "name": "Last-Event-ID", "in": "header",
+            "description": "With `Accept: text/event-stream`: go on after this event.",
+            "schema": { "type": "string" }
+        }),
         json!({
             "name": "view", "in": "query",
             "description": "`clients`: each client by itself, as `Peer`, instead of one entry for each person.",

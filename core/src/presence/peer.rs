@@ -43,6 +43,9 @@ pub struct Peer {
     /// Since when it is sent nothing, for it does not read what it is sent; 0 while it does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub behind_ms: u64,
+    /// Whether it is a stream of events, which only hears. It ends with the object, so no memory of it is kept.
+    #[serde(skip)]
+    pub streams: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -64,6 +67,7 @@ impl Peer {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            streams: false,
         }
     }
 
@@ -108,7 +112,12 @@ impl Peer {
 
     /// When it ends by itself: the credential's end, silence, or not reading.
     pub(super) fn ends_at_ms(&self, settings: &Settings) -> u64 {
-        let ttl_ms = if self.beats { settings.beat_ms } else { settings.ttl_ms };
+        let ttl_ms = match (self.streams, self.beats) {
+            // A stream says nothing, not even that it lives: writing to it tells.
+            (true, _) => return self.identity.expires_at_ms,
+            (false, true) => settings.beat_ms,
+            (false, false) => settings.ttl_ms,
+        };
         self.identity.expires_at_ms.min(self.seen_at_ms.saturating_add(ttl_ms)).min(self.shed_at_ms(settings))
     }
 
@@ -158,6 +167,7 @@ mod tests {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            streams: false,
         };
         let text = r#"{"connection":3,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"editor","expires_at_ms":1700000600000,"authz_epoch":5},"clock":7,"state":"{\"x\":1}","seen_at_ms":1700000000000}"#;
         assert_eq!(peer.to_attachment(), text);

@@ -83,6 +83,25 @@ impl Room {
         Ok((connection, effects))
     }
 
+    /// Somebody opens a stream of events, who only hears: of some places, or of the whole room. His client id is no client's.
+    ///
+    /// # Errors
+    /// As [`Room::join`].
+    pub fn listen(
+        &mut self,
+        identity: Identity,
+        hears: Option<Places>,
+        now_ms: u64,
+    ) -> Result<(Connection, Vec<Effect>), Refusal> {
+        self.admit(&identity, now_ms)?;
+        let connection = self.next_connection(now_ms);
+        self.plan_check(&identity, now_ms);
+        let frames = self.everybody(&identity.client_id, hears.as_ref()).into_iter();
+        let told = frames.map(|frame| Effect::Send { to: connection, text: frame.to_text() }).collect();
+        self.seat(Peer { connection, hears, streams: true, ..Peer::new(identity, now_ms) });
+        Ok((connection, told))
+    }
+
     /// A client without a socket gives a sign of life. It has a seat for as long as its heartbeats come; one that has a
     /// socket too speaks for that.
     ///

@@ -17,7 +17,7 @@ use crate::rpc::{self, RpcError, Target};
 #[wasm_bindgen(module = "/src/scope_feed/feed.js")]
 extern "C" {
     #[wasm_bindgen(catch)]
-    async fn open(
+    pub(crate) async fn open(
         namespace: &JsValue,
         name: &str,
         hint: Option<&str>,

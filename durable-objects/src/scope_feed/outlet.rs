@@ -10,22 +10,22 @@ use worker::web_sys;
 extern "C" {
     /// A body that the object writes to.
     #[derive(Debug)]
-    pub(super) type Outlet;
+    pub(crate) type Outlet;
 
     #[wasm_bindgen(constructor, catch)]
     fn new(most: u32, gone: &JsValue) -> Result<Outlet, JsValue>;
 
     #[wasm_bindgen(method, catch)]
-    pub(super) fn response(this: &Outlet) -> Result<web_sys::Response, JsValue>;
+    pub(crate) fn response(this: &Outlet) -> Result<web_sys::Response, JsValue>;
 
     #[wasm_bindgen(method)]
-    pub(super) fn send(this: &Outlet, bytes: &JsValue) -> bool;
+    pub(crate) fn send(this: &Outlet, bytes: &JsValue) -> bool;
 
     #[wasm_bindgen(method)]
-    pub(super) fn end(this: &Outlet);
+    pub(crate) fn end(this: &Outlet);
 
     /// A text as bytes that can be sent many times.
-    pub(super) fn encode(text: &str) -> JsValue;
+    pub(crate) fn encode(text: &str) -> JsValue;
 }
 
 /// A reader who has this much unread is ended: two chunks of the log.
@@ -46,7 +46,7 @@ pub(super) enum Sink {
 }
 
 /// A stream; `gone` is called when a write finds that its reader has gone away.
-pub(super) fn open(gone: impl FnOnce() + 'static) -> Result<Outlet, JsValue> {
+pub(crate) fn open(gone: impl FnOnce() + 'static) -> Result<Outlet, JsValue> {
     Outlet::new(MOST_UNREAD, &Closure::once_into_js(gone))
 }
 

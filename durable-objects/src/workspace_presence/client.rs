@@ -14,9 +14,11 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Env, Response, web_sys};
 
+use super::command::{Command, Turned};
 use super::room::Present;
-use super::{BINDING, Command, TICKET_HEADER, Turned};
+use super::{BINDING, TICKET_HEADER};
 use crate::rpc::{self, RpcError, Target};
+use crate::scope_feed::client::open;
 
 #[wasm_bindgen(module = "/src/workspace_presence/upgrade.js")]
 extern "C" {
@@ -114,6 +116,26 @@ impl PresenceClient<'_> {
         let response = asked.await.map_err(worker::Error::from)?;
         let response: web_sys::Response = response.dyn_into().map_err(worker::Error::from)?;
         if response.status() == 101 { Ok(response) } else { Err(refused(response.into()).await?) }
+    }
+
+    /// Opens a stream of events for an admitted reader, after the last event he has.
+    pub async fn listen(
+        &self,
+        identity: &Identity,
+        hint: Option<Region>,
+        last_event: Option<String>,
+        at: Option<Places>,
+    ) -> Result<web_sys::Response, PresenceError> {
+        let command = Command::Listen { identity: identity.to_header()?, last_event, at };
+        let command = serde_json::to_string(&command).map_err(IdentityError::from)?;
+        let (name, hint) = (identity.workspace.to_string(), hint.map(Region::as_str));
+        let namespace = self.env.durable_object(BINDING)?;
+        let asked = open(namespace.as_ref(), &name, hint, &command, self.timeout_ms);
+        let response: web_sys::Response =
+            asked.await.map_err(worker::Error::from)?.dyn_into().map_err(worker::Error::from)?;
+        let media_type = response.headers().get("content-type").ok().flatten();
+        let is_stream = media_type.is_some_and(|media_type| media_type == "text/event-stream");
+        if is_stream { Ok(response) } else { Err(refused(response.into()).await?) }
     }
 
     /// Leaves a ticket with the room, by its digest; for how many milliseconds it is good.

@@ -4,13 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use drey_core::presence::{Audience, Connection, Effect, Identity, Peer, Room, ServerFrame, Settings, close, spread};
+use drey_core::presence::{
+    Audience, Connection, Effect, Identity, Peer, Places, Room, ServerFrame, Settings, close, spread,
+};
 use drey_core::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 use worker::{State, WebSocket};
 
 use super::beats::Beats;
 use super::socket;
+use super::streams::Streams;
+use crate::scope_feed::outlet::Outlet;
 
 /// A page of who is present, between object and client.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +29,18 @@ pub(super) struct Hall {
     pub(super) room: Room,
     sockets: BTreeMap<Connection, WebSocket>,
     beats: Beats,
+    streams: Streams,
+}
+
+/// Somebody who wants to hear.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) identity: Identity,
+    /// The last event he has.
+    pub(super) last_event: Option<String>,
+    /// What he wants to hear of; none for the whole room.
+    pub(super) at: Option<Places>,
+    pub(super) now_ms: u64,
 }
 
 impl Hall {
@@ -45,7 +61,7 @@ impl Hall {
             }
         }
         send_away(&unknown, &settings);
-        Self { room: Room::restore(settings, peers, now_ms), sockets, beats }
+        Self { room: Room::restore(settings, peers, now_ms), sockets, beats, streams: Streams::new(now_ms) }
     }
 
     /// Lets a client in and keeps its socket.
@@ -65,9 +81,42 @@ impl Hall {
         Ok(effects)
     }
 
-    /// How many sockets are open.
+    /// How many sockets and streams are open.
     pub(super) fn sockets(&self) -> usize {
-        self.sockets.len()
+        self.sockets.len() + self.streams.count()
+    }
+
+    /// Lets somebody in who only hears; the frames for him, unless he was told what he has missed.
+    pub(super) fn listen(
+        &mut self,
+        new: Listener,
+        open: impl FnOnce(Connection) -> Option<Outlet>,
+    ) -> Result<(), Refusal> {
+        let Listener { identity, last_event, at, now_ms } = new;
+        let whole = at.is_none();
+        let (connection, told) = self.room.listen(identity, at, now_ms)?;
+        let Some(outlet) = open(connection) else {
+            self.room.closed(connection);
+            return Err(Refusal::new(Code::Overloaded, "The room takes no more streams.").with_retry_after(5));
+        };
+        if !self.streams.begin(connection, outlet, last_event.as_deref().filter(|_| whole)) {
+            self.perform(told);
+        }
+        Ok(())
+    }
+
+    /// Tells streams that the room lives, and finds out who has gone.
+    pub(super) fn comment(&mut self) {
+        let gone = self.streams.comment();
+        self.left(gone);
+    }
+
+    /// Streams whose readers have gone, or do not read.
+    pub(super) fn left(&mut self, gone: Vec<Connection>) {
+        for connection in gone {
+            let effects = self.room.closed(connection);
+            self.perform(effects);
+        }
     }
 
     /// Tells the room of the pings that the runtime answered without waking the object.
@@ -83,12 +132,15 @@ impl Hall {
     pub(super) fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Send { to, text } => {
-                    if let Some(socket) = self.sockets.get(&to) {
-                        socket::send(socket, &socket::encode(&text));
-                    }
+                Effect::Send { to, text } => match self.sockets.get(&to) {
+                    Some(socket) => socket::send(socket, &socket::encode(&text)),
+                    None => self.streams.send(to, &text),
+                },
+                Effect::Broadcast { to, text } => {
+                    self.broadcast(&to, &text);
+                    let gone = self.streams.tell(&to, &text);
+                    self.left(gone);
                 }
-                Effect::Broadcast { to, text } => self.broadcast(&to, &text),
                 Effect::Save { of } => self.save(of),
                 Effect::Close { connection, code, reason } => self.close(connection, code, reason),
                 Effect::Forget { connection } => self.forget(connection),
@@ -114,8 +166,8 @@ impl Hall {
     fn save(&self, of: Connection) {
         match (self.sockets.get(&of), self.room.peer(of)) {
             (Some(socket), Some(peer)) => socket::attach(socket, &peer.to_attachment()),
-            (None, Some(peer)) => self.beats.put(peer),
-            (_, None) => {}
+            (None, Some(peer)) if !self.streams.has(of) => self.beats.put(peer),
+            (None, Some(_)) | (_, None) => {}
         }
     }
 
@@ -125,13 +177,13 @@ impl Hall {
         if let Some(socket) = self.sockets.remove(&connection) {
             socket::attach(&socket, "");
             socket::close(&socket, code, reason);
-        } else {
+        } else if !self.streams.end(connection) {
             self.beats.forget(connection);
         }
     }
 
     fn forget(&mut self, connection: Connection) {
-        if self.sockets.remove(&connection).is_none() {
+        if self.sockets.remove(&connection).is_none() && !self.streams.end(connection) {
             self.beats.forget(connection);
         }
     }

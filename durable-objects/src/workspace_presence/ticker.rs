@@ -12,7 +12,7 @@ use worker::wasm_bindgen::{JsCast as _, JsValue};
 use worker::{Date, State};
 
 use super::room::Hall;
-use drey_core::presence::Settings;
+use drey_core::presence::{Connection, Settings};
 
 #[wasm_bindgen]
 extern "C" {
@@ -36,6 +36,15 @@ impl Ticker {
     /// One step of the room.
     pub(super) fn in_hall<T>(&self, state: &State, settings: Settings, step: impl FnOnce(&mut Hall) -> T) -> T {
         step(self.hall.borrow_mut().get_or_insert_with(|| Hall::restore(state, settings, Date::now().as_millis())))
+    }
+
+    /// The reader of a stream has gone. Told in the middle of a step, that step finds it out by itself.
+    pub(super) fn left(&self, connection: Connection) {
+        if let Ok(mut hall) = self.hall.try_borrow_mut()
+            && let Some(hall) = hall.as_mut()
+        {
+            hall.left(vec![connection]);
+        }
     }
 
     /// Tells what is due, and sees to it that the rest is told when it is.

@@ -51,7 +51,8 @@ impl Room {
         let (mut effects, mut asked) = (Vec::new(), Vec::new());
         let (period_ms, shed_ms) = (self.settings.probe_ms, self.settings.shed_ms);
         for (connection, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.reading.due_ms <= now_ms) {
-            let peer = self.peers.get_mut(&seat.client_id).filter(|peer| !peer.beats && peer.behind_ms == 0);
+            let peer =
+                self.peers.get_mut(&seat.client_id).filter(|peer| !peer.beats && !peer.streams && peer.behind_ms == 0);
             let Some(peer) = peer else { continue };
             if seat.reading.is_asked {
                 peer.behind_ms = now_ms;

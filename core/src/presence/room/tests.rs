@@ -441,3 +441,20 @@ fn who_is_told_anew_is_told_of_all_a_page_a_frame() {
     let texts = told.iter().filter_map(|effect| if let Effect::Send { text, .. } = effect { Some(text) } else { None });
     assert_eq!(texts.map(|text| text.matches("user_id").count()).collect::<Vec<_>>(), [100, 100, 50]);
 }
+
+#[test]
+fn a_stream_hears_and_ends_with_its_credential_or_its_access() {
+    let mut room = Room::default();
+    let ada = join(&mut room, "ada", 1, 10);
+    room.frame(ada, &update(1, "{}"), 20);
+    room.flush(40);
+    let (stream, told) = room.listen(identity("s1", 2), None, 50).expect("admitted");
+    assert_eq!(kinds(&told), ["hello"]);
+    room.frame(ada, &update(2, "{}"), 100_000);
+    assert_eq!(heard(&room.flush(100_000), stream), ["patch"], "it is never asked whether it reads");
+    assert_eq!(closes(&room.tick(500_000)), [(ada, close::SILENT)], "and gives no sign of life");
+    assert_eq!(room.to_check(500_000).0.len(), 1);
+    assert_eq!(closes(&room.narrow(identity("x", 2).user_id, 6)), [(stream, close::FORBIDDEN)]);
+    let (stream, _) = room.listen(Identity { authz_epoch: 6, ..identity("s2", 2) }, None, 500_010).expect("admitted");
+    assert_eq!(closes(&room.tick(1_000_000)), [(stream, close::EXPIRED)]);
+}
