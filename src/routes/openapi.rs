@@ -115,7 +115,7 @@ fn parameters(route: &Route) -> Vec<Value> {
     if route.gives.schema == "[]Divergence" {
         parameters.extend(schema::scope_parameters());
     }
-    if route.path.ends_with("{scope_id}") {
+    if is_stream(route) {
         parameters.push(schema::offset_parameter());
         parameters.extend(schema::live_parameters());
     }
@@ -154,6 +154,10 @@ fn has_tag(route: &Route) -> bool {
     route.method == "GET" && (route.policy.cache != CacheProfile::NoStore || is_presence(route))
 }
 
+fn is_stream(route: &Route) -> bool {
+    route.path.ends_with("{scope_id}")
+}
+
 fn is_presence(route: &Route) -> bool {
     route.gives.schema == "[]Person"
 }
@@ -164,6 +168,11 @@ fn responses(route: &Route) -> Value {
     if is_presence(route) {
         let description = "The caller has joined: the WebSocket's frames are JSON text.";
         responses.insert("101".into(), json!({ "description": description }));
+    }
+    if is_stream(route) {
+        responses.insert("204".into(), json!({ "description": "`live=long-poll`: nothing came in time." }));
+        responses
+            .insert("307".into(), json!({ "description": "`offset=snapshot`: where the newest snapshot begins." }));
     }
     if has_tag(route) {
         responses.insert("304".into(), json!({ "description": "The caller has it already." }));
@@ -218,7 +227,7 @@ fn refusals(route: &Route) -> Vec<Code> {
     if route.policy.idempotent {
         codes.push(Code::IdempotencyMismatch);
     }
-    if route.path.ends_with("{scope_id}") {
+    if is_stream(route) {
         codes.push(Code::OffsetGone);
     }
     if route.path.ends_with("/accept") {

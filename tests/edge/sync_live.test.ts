@@ -303,6 +303,28 @@ test("a deploy in the middle costs a reader a new request and no message", async
   expect(versions(await next.received(1))).toEqual([2]);
 });
 
+test("an object that ends while readers wait costs them a new request and no message", async () => {
+  // The runtime ends an object that is told to go when its last stream has ended.
+  await using cell = await world().restart(
+    { FEED_SSE_MS: "1000", FEED_LONG_POLL_MS: "1000" },
+    { isolates: 2 },
+  );
+  const place = await home(cell.api);
+  const scope = workspaceScope(place);
+  const { one } = await pushOne(place.owner, place, scope);
+  await using stream = await listen(at(place.owner, 1, cell), place, scope, START);
+  await stream.received(1);
+  const evicted = cell.evict("ScopeFeed", feedName(place, scope));
+  expectStatus(await push(one, [mutation(one, scope)]), 200);
+  await poll("its end", async () => stream.ended());
+  await evicted;
+  const offset = String(stream.controls.at(-1)?.streamNextOffset);
+  await using next = await listen(place.owner, place, scope, offset);
+  expectStatus(await push(one, [mutation(one, scope)]), 200);
+  await next.received(3 - stream.messages.length);
+  expect(versions([...stream.messages, ...next.messages])).toEqual([1, 2, 3]);
+});
+
 test("an object that was ended knows nothing and asks Postgres", async () => {
   const place = await home();
   const scope = workspaceScope(place);
