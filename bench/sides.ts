@@ -5,10 +5,20 @@ import { dreyVars, trust, UNLIMITED } from "./world.ts";
 
 type Settings = Pick<CellOptions, "cache" | "isolates">;
 
-export function drey(settings: Settings = {}, limits: object = {}): Side {
+export function drey(
+  settings: Settings = {},
+  limits: object = {},
+  vars: Record<string, string> = {},
+  name = "drey",
+): Side {
   return {
-    name: "drey",
-    start: (world) => startDrey(world.drey, { vars: dreyVars(world, limits), ...settings, ...inspected() }),
+    name,
+    start: (world) =>
+      startDrey(world.drey, {
+        vars: { ...dreyVars(world, limits), ...vars },
+        ...settings,
+        ...inspected(),
+      }),
   };
 }
 

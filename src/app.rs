@@ -80,7 +80,7 @@ impl App {
 
     fn new(env: &Env) -> Result<Self, ConfigError> {
         let config = Config::from_env(env)?;
-        log::install(config.log_console);
+        log::install(config.log_console, config.log_level);
         let redis = config.redis.as_ref().map(Redis::new);
         Ok(Self {
             settings: Settings::new(config.limits, config.ttl),

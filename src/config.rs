@@ -114,6 +114,8 @@ pub struct Config {
     pub presence_quiet_ms: u64,
     /// `LOG_FORMAT`: `console` for reading, anything else for one JSON line per request.
     pub log_console: bool,
+    /// `LOG_LEVEL`: `info` (default) for a line per request, `warn` for those that failed on our side.
+    pub log_level: tracing::Level,
 }
 
 impl Config {
@@ -149,6 +151,7 @@ impl Config {
             },
             long_poll_ms: drey_durable_objects::scope_feed::settings(env)?.long_poll_ms,
             presence_quiet_ms: number(env, "PRESENCE_QUIET_MS", 1_000)?,
+            log_level: log_level(read("LOG_LEVEL").as_deref())?,
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),
         })
     }
@@ -160,6 +163,14 @@ fn environment(value: Option<&str>) -> Result<Environment, ConfigError> {
         Some("staging") => Ok(Environment::Staging),
         Some("production") | None => Ok(Environment::Production),
         Some(other) => Err(wrong("ENVIRONMENT", format!("is {other:?}, not development, staging or production"))),
+    }
+}
+
+fn log_level(value: Option<&str>) -> Result<tracing::Level, ConfigError> {
+    match value {
+        Some("info") | None => Ok(tracing::Level::INFO),
+        Some("warn") => Ok(tracing::Level::WARN),
+        Some(other) => Err(wrong("LOG_LEVEL", format!("is {other:?}, not info or warn"))),
     }
 }
 

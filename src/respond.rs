@@ -1,6 +1,8 @@
 //! What every answer carries, whatever its route: ids, limits, caching, conditional requests, CORS, security headers,
 //! timing and its log line.
 
+mod log;
+
 use drey_core::cache::{CacheProfile, tags};
 use drey_core::etag;
 use drey_core::id::{ApiKeyId, UserId};
@@ -19,7 +21,8 @@ use crate::edge::boundary::{self, Head, Header};
 use crate::edge::clock;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
-use crate::routes::{Limit, Route};
+use crate::routes::Route;
+use log::Line;
 
 /// What the pipeline learned on the way, kept also when it ended in a problem.
 #[derive(Debug, Default)]
@@ -83,7 +86,7 @@ pub fn finish(
             (refused(problem.into_answer(&context.request_id)), Some(code), cause)
         }
     };
-    log(app, head, context, facts, &answer, code, cause.as_deref());
+    log::write(Line { app, head, context, facts, answer: &answer, code, cause: cause.as_deref() });
     app.metrics.see(context, facts, answer.status, code);
     match answer.raw.take() {
         // An upgrade is the runtime's as it is.
@@ -223,46 +226,4 @@ fn cors(answer: &mut Answer, app: &App, head: &Head) {
         answer.set("access-control-expose-headers", CORS_RESPONSE_HEADERS);
         answer.set("cross-origin-resource-policy", "cross-origin");
     }
-}
-
-/// One line per request. Never a token, a body, a query or a header's value.
-fn log(
-    app: &App,
-    head: &Head,
-    context: &Context,
-    facts: &Facts,
-    answer: &Answer,
-    code: Option<Code>,
-    cause: Option<&str>,
-) {
-    if facts.route.is_some_and(|route| route.policy.limit == Limit::Free) {
-        return;
-    }
-    let limits = facts.limits.as_ref();
-    tracing::info!(
-        target: "request",
-        request_id = context.request_id,
-        correlation_id = context.correlation_id,
-        trace = %context.trace,
-        method = head.method,
-        route = facts.route.map_or("none", |route| route.path),
-        tenant = facts.tenant.as_deref().unwrap_or("none"),
-        actor = facts.actor.map(|actor| actor.to_string()).unwrap_or_default(),
-        api_key = facts.api_key.map(|key| key.to_string()).unwrap_or_default(),
-        status = answer.status,
-        code = code.map_or("", Code::as_str),
-        cause = cause.unwrap_or_default(),
-        ms = clock::now_ms().saturating_sub(context.started_ms),
-        db_ms = context.timings.millis(),
-        db_round_trips = context.timings.round_trips(),
-        db_retries = context.timings.retries(),
-        gate_hops = context.gate_hops.get(),
-        shadow = context.shadow.borrow().join(","),
-        in_flight = app.load.in_flight(),
-        cache = facts.cache.map_or("", CacheStatus::short),
-        stale_ms = facts.stale_ms,
-        limit_remaining = limits.map_or(0, |view| view.remaining),
-        limit_policy = limits.map_or("", |view| view.policy.as_str()),
-        bytes = answer.body.len(),
-    );
 }

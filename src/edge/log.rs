@@ -6,8 +6,8 @@
 use std::fmt::{Debug, Display, Write};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::filter_fn;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_wasm::{ConsoleConfig, WASMLayer, WASMLayerConfigBuilder};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -18,25 +18,26 @@ extern "C" {
     fn console_log(line: &str);
 }
 
-/// Installs the log once per isolate; a second call changes nothing.
-pub fn install(readable: bool) {
+/// Installs the log once per isolate; a second call changes nothing. What is below the level costs nothing: its fields are
+/// not even read.
+pub fn install(readable: bool, level: Level) {
     if readable {
         let config = WASMLayerConfigBuilder::new()
             .set_report_logs_in_timings(false)
             .set_console_config(ConsoleConfig::ReportWithoutConsoleColor)
-            .set_max_level(tracing::Level::INFO)
+            .set_max_level(level)
             .build();
-        let layer = WASMLayer::new(config).with_filter(filter_fn(is_event));
+        let layer = WASMLayer::new(config).with_filter(filter(level));
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
     } else {
-        let layer = JsonLines
-            .with_filter(filter_fn(|metadata| metadata.is_event() && *metadata.level() <= tracing::Level::INFO));
+        let layer = JsonLines.with_filter(filter(level));
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
     }
 }
 
-fn is_event(metadata: &tracing::Metadata<'_>) -> bool {
-    metadata.is_event()
+fn filter(level: Level) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    // The hint lets `tracing` answer for a whole level with one comparison.
+    filter_fn(move |metadata| metadata.is_event() && *metadata.level() <= level).with_max_level_hint(level)
 }
 
 /// One JSON object per event, one line each.

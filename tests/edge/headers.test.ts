@@ -1,5 +1,6 @@
 /** What every answer carries, what a request may claim, and what it may not. */
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../dev/ports.ts";
 import { type Answer, call, expectProblem, expectStatus, home, nowhere, trace, user } from "./actors.ts";
 import type { AuditEvent, Page } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
@@ -142,6 +143,23 @@ test("a request's log line is one JSON object with ids, tenant, actor, route, st
     limit_policy: "relaxed",
   });
   expect(line).not.toContain("limit=7");
+});
+
+test("LOG_LEVEL=warn leaves the lines of requests that failed on our side, and no others", async () => {
+  const down = { NEON_HTTP_URL: `http://127.0.0.1:${await freePort()}` };
+  await using quiet = await world().restart({ LOG_FORMAT: "json", LOG_LEVEL: "warn", ...down });
+  const mine = { ...(await user()), api: quiet.api };
+  const fine = expectStatus(await call(mine, "GET", "/v1/nothing-here"), 404);
+  const refused = expectStatus(await call(null, "GET", `${quiet.api}/v1/me`), 401);
+  const failed = expectStatus(await call(mine, "GET", "/v1/me"), 503);
+  const lineOf = async (answer: Answer<unknown>) => {
+    const id = answer.headers.get("x-request-id") ?? expect.unreachable();
+    return (await quiet.logs()).find((one) => one.includes(id));
+  };
+  expect(JSON.parse(await poll("the line of the failure", () => lineOf(failed)))).toMatchObject({
+    status: 503,
+  });
+  expect([await lineOf(fine), await lineOf(refused)]).toEqual([undefined, undefined]);
 });
 
 test("a preflight of a configured origin is answered, without credential and limit", async () => {
