@@ -23,10 +23,13 @@ async function history(place: OwnedWorkspace, seed: number, alive: Herd, met: Me
   const random = randomOf(seed);
   const scopes = [workspaceScope(place)];
   if (random(3) === 0) scopes.push({ type: "collection", id: unique("collection") });
-  const clients = Array.from({ length: 2 + random(3) }, () => new Client(place, scopes, alive, met));
+  const clients = Array.from(
+    { length: 2 + random(1 + random(3)) },
+    () => new Client(place, scopes, alive, met),
+  );
   await clients[0]?.begin();
   await Promise.all(clients.map((client) => client.pull(randomOf(random(2 ** 31)))));
-  for (let round = 0; round < 3; round += 1) {
+  for (let rounds = 2 + random(2); rounds > 0; rounds -= 1) {
     const acts = clients.map((client) => {
       for (let edits = random(4); edits > 0; edits -= 1) client.edit(random);
       const [isOffline, reads, resolves] = [random(3) === 0, random(2) === 0, random(3) === 0];
