@@ -61,7 +61,10 @@ export const UNLIMITED = 100_000_000;
 export function dreyVars({ services }: World, tier: object = {}): Record<string, string> {
   const { UPSTASH_REDIS_REST_URL: _url, UPSTASH_REDIS_REST_TOKEN: _token, ...vars } = services.vars;
   const high = { base: UNLIMITED, burst: UNLIMITED };
-  const limits = { strict: high, standard: high, relaxed: high, anonymous: high, "sign-in": high, ...tier };
+  const zones = { anonymous: high, "sign-in": high };
+  // No peer counts by the day.
+  const daily = { base: UNLIMITED };
+  const limits = { strict: high, standard: high, relaxed: high, ...zones, daily, ...tier };
   return { ...vars, LIMITS: JSON.stringify(limits), LOG_FORMAT: "json" };
 }
 
