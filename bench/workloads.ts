@@ -4,6 +4,7 @@ import type { Workload } from "./workload.ts";
 export const NAMES = [
   "hello",
   "reads",
+  "quiet",
   "304",
   "429",
   "limits",

@@ -5,13 +5,7 @@ import { addProjects, type Home, home } from "../world.ts";
 export default workload<Home>({
   name: "reads",
   about: "GET a workspace's ten projects again and again: authenticated, limited, cached.",
-  // The peers write no log: like for like is drey without its line per request; `drey+log` is drey as it comes.
-  sides: [
-    drey({}, {}, { LOG_LEVEL: "warn" }),
-    hono(),
-    hono({}, { MEMORY_CACHE: "true" }, "hono+map"),
-    drey({}, {}, {}, "drey+log"),
-  ],
+  sides: [drey(), hono(), hono({}, { MEMORY_CACHE: "true" }, "hono+map")],
   connections: 32,
   status: 200,
   queries: 0,

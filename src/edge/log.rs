@@ -78,7 +78,14 @@ impl Fields {
 
     fn text(&mut self, name: &str, value: &str) {
         self.name(name);
-        self.0.push_str(&serde_json::to_string(value).unwrap_or_default());
+        // Ids, routes and words, nearly always: nothing in them needs escaping.
+        if value.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+            self.0.push('"');
+            self.0.push_str(value);
+            self.0.push('"');
+        } else {
+            self.0.push_str(&serde_json::to_string(value).unwrap_or_default());
+        }
     }
 
     fn number(&mut self, field: &Field, value: impl Display) {
@@ -111,7 +118,10 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field.name(), value);
+        // A line is paid for by its length, in time and in money: what is empty is left out.
+        if !value.is_empty() {
+            self.text(field.name(), value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

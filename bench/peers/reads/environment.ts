@@ -13,6 +13,8 @@ export interface Env {
   WRITES_PER_MINUTE: string;
   /** `true`: a Map in front of the Cache API. */
   MEMORY_CACHE: string;
+  /** `info` or `warn`, as drey's. */
+  LOG_LEVEL: string;
   /** `true`: Postgres builds the JSON of a catch-up, and it is passed on. */
   JSON_IN_SQL: string;
 }

@@ -21,10 +21,11 @@ app.use(requestId(), async (c, next) => {
 });
 app.get("/healthz", (c) => c.json({ status: "ok" }));
 
-/** One JSON line per request. */
+/** One JSON line per request; with `LOG_LEVEL=warn` of failures alone. */
 app.use("/v1/*", async (c, next) => {
   const started = Date.now();
   await next();
+  if (c.env.LOG_LEVEL === "warn" && c.res.status < 500) return;
   const line = {
     level: "info",
     request_id: c.get("requestId"),
