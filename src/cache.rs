@@ -28,10 +28,6 @@ use crate::edge::{clock, random};
 use crate::problem::Outcome;
 use crate::request::Request;
 
-/// A copy names its revision, so it is never wrong; it only ends to make room.
-const KEEP_SECONDS: u32 = 300;
-/// An absence ends sooner: it is worth less than a copy, and whoever guesses ids makes many.
-const ABSENT_MS: u64 = 30_000;
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
 /// How often a request that waits for another's copy looks again.
@@ -190,7 +186,7 @@ async fn find_at_revision(request: &Request<'_>, question: &Question) -> Option<
         (copy, CacheStatus::Shared)
     } else {
         let Some(copy) = redis(app, &key).await? else {
-            app.memory.put_absent(key, clock::now_ms() + ABSENT_MS);
+            app.memory.put_absent(key, clock::now_ms() + app.settings.effective().ttl.absent_ms);
             return Some(Found::Absence(question.revision));
         };
         (copy, CacheStatus::Redis)
@@ -274,9 +270,9 @@ fn keep_at_revision(request: &Request<'_>, question: &Question, outcome: &Outcom
 }
 
 fn keep_absence(request: &Request<'_>, key: String) {
-    request.app.memory.put_absent(key.clone(), clock::now_ms() + ABSENT_MS);
-    let app = Rc::clone(request.app);
-    let seconds = u32::try_from(ABSENT_MS / 1000).unwrap_or_default();
+    let absent_ms = request.app.settings.effective().ttl.absent_ms;
+    request.app.memory.put_absent(key.clone(), clock::now_ms() + absent_ms);
+    let (app, seconds) = (Rc::clone(request.app), rules::seconds(absent_ms));
     request.worker.wait_until(async move { put_redis(&app, &key, ABSENT, "", seconds).await });
 }
 
@@ -293,9 +289,10 @@ fn keep_answer(request: &Request<'_>, question: &Question, answer: &Answer) {
 }
 
 async fn put(app: &App, key: &str, copy: &Copy) {
-    store_shared(key, copy, KEEP_SECONDS).await;
+    let seconds = rules::seconds(app.settings.effective().ttl.copy_ms);
+    store_shared(key, copy, seconds).await;
     let Ok(body) = std::str::from_utf8(&copy.body) else { return };
-    put_redis(app, key, &json!(copy.headers).to_string(), body, KEEP_SECONDS).await;
+    put_redis(app, key, &json!(copy.headers).to_string(), body, seconds).await;
 }
 
 async fn put_redis(app: &App, key: &str, headers: &str, body: &str, seconds: u32) {

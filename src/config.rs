@@ -93,8 +93,7 @@ pub struct Config {
     pub max_body_bytes: u64,
     /// `COLLAPSE_MS`: how long a read waits for the copy of another that asks the same. Default 50.
     pub collapse_ms: u64,
-    /// `WORKSPACE_LEASE_MS`, `TOKEN_LEASE_MS`, `GATE_REFRESH_MS`, `GATE_STALE_MS`, `JWKS_TTL_MS`, `TAG_REFRESH_MS`: what settings
-    /// change at run time.
+    /// `WORKSPACE_LEASE_MS` and the other lifetimes that settings change at run time: see [`Ttl`].
     pub ttl: Ttl,
     /// `METRICS_EVERY_MS`: how long an isolate counts before it reports. Default 5,000.
     pub metrics_every_ms: u64,

@@ -3,7 +3,7 @@
 
 mod log;
 
-use drey_core::cache::{CacheProfile, tags};
+use drey_core::cache::{self, CacheProfile, tags};
 use drey_core::etag;
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::limit::LimitView;
@@ -59,9 +59,11 @@ impl Served {
     #[must_use]
     pub fn new(mut answer: Answer, request: &Request<'_>) -> Self {
         let profile = request.route.policy.cache;
-        if let Some(for_cdns) = profile.cdn_cache_control() {
+        if profile.is_public() {
+            let seconds = profile.public_seconds(&request.app.settings.effective().ttl).unwrap_or_default();
             answer.set("cache-tag", tags::header(request.route.path, env!("CARGO_PKG_VERSION")));
-            answer.set("cdn-cache-control", for_cdns);
+            answer.set("cdn-cache-control", cache::cdn_control(seconds));
+            answer.set_default("cache-control", cache::public_control(seconds));
         }
         Self { answer, profile }
     }
@@ -139,7 +141,9 @@ fn allowed_origin(app: &App, head: &Head) -> Option<String> {
 /// RFC 9110 §13: an entity tag for every read of tenant data, and 304 where the caller already has it.
 fn conditional(head: &Head, served: Served) -> Answer {
     let Served { mut answer, profile } = served;
-    answer.set_default("cache-control", profile.cache_control());
+    if let Some(control) = profile.cache_control() {
+        answer.set_default("cache-control", control);
+    }
     if let Some(vary) = profile.vary() {
         answer.set("vary", vary);
     }

@@ -7,6 +7,7 @@ pub mod tags;
 use sha2::{Digest, Sha256};
 
 use crate::id::WorkspaceId;
+use crate::settings::Ttl;
 
 /// How an answer may be kept. Every row of the route table names one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,38 +28,31 @@ pub enum CacheProfile {
 }
 
 impl CacheProfile {
-    /// The value of `Cache-Control`. Tenant data is never `public`.
+    /// Whether everybody may keep it.
     #[must_use]
-    pub const fn cache_control(self) -> &'static str {
+    pub const fn is_public(self) -> bool {
+        matches!(self, Self::PublicShort | Self::PublicMedium | Self::PublicLong)
+    }
+
+    /// The value of `Cache-Control` where no setting has a say in it. Tenant data is never `public`.
+    #[must_use]
+    pub const fn cache_control(self) -> Option<&'static str> {
         match self {
-            Self::NoStore => "no-store",
-            Self::Tenant => "private, no-cache",
-            Self::Immutable => "private, max-age=31536000, immutable",
-            Self::PublicShort => "public, max-age=60, s-maxage=60, stale-while-revalidate=60",
-            Self::PublicMedium => "public, max-age=300, s-maxage=300, stale-while-revalidate=300",
-            Self::PublicLong => "public, max-age=600, s-maxage=600, stale-while-revalidate=600",
+            Self::NoStore => Some("no-store"),
+            Self::Tenant => Some(PRIVATE),
+            Self::Immutable => Some("private, max-age=31536000, immutable"),
+            Self::PublicShort | Self::PublicMedium | Self::PublicLong => None,
         }
     }
 
-    /// For how many seconds a public answer may be kept.
+    /// For how many seconds everybody may keep a public answer; `None` for what is not public.
     #[must_use]
-    pub const fn public_seconds(self) -> Option<u32> {
+    pub fn public_seconds(self, ttl: &Ttl) -> Option<u32> {
         match self {
             Self::NoStore | Self::Tenant | Self::Immutable => None,
-            Self::PublicShort => Some(60),
-            Self::PublicMedium => Some(300),
-            Self::PublicLong => Some(600),
-        }
-    }
-
-    /// The value of `CDN-Cache-Control` (RFC 9213): there are caches for which `s-maxage` rules out serving stale.
-    #[must_use]
-    pub const fn cdn_cache_control(self) -> Option<&'static str> {
-        match self {
-            Self::NoStore | Self::Tenant | Self::Immutable => None,
-            Self::PublicShort => Some("max-age=60, stale-while-revalidate=60"),
-            Self::PublicMedium => Some("max-age=300, stale-while-revalidate=300"),
-            Self::PublicLong => Some("max-age=600, stale-while-revalidate=600"),
+            Self::PublicShort => Some(seconds(ttl.public_short_ms)),
+            Self::PublicMedium => Some(seconds(ttl.public_medium_ms)),
+            Self::PublicLong => Some(seconds(ttl.public_long_ms)),
         }
     }
 
@@ -70,6 +64,27 @@ impl CacheProfile {
             Self::NoStore | Self::PublicShort | Self::PublicMedium | Self::PublicLong => None,
         }
     }
+}
+
+/// Whole seconds, as caches count.
+#[must_use]
+pub fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
+}
+
+/// `Cache-Control` of what the caller alone may keep, and asks for again each time.
+pub const PRIVATE: &str = "private, no-cache";
+
+/// `Cache-Control` of a public answer.
+#[must_use]
+pub fn public_control(seconds: u32) -> String {
+    format!("public, max-age={seconds}, s-maxage={seconds}, stale-while-revalidate={seconds}")
+}
+
+/// `CDN-Cache-Control` of a public answer (RFC 9213): there are caches for which `s-maxage` rules out serving stale.
+#[must_use]
+pub fn cdn_control(seconds: u32) -> String {
+    format!("max-age={seconds}, stale-while-revalidate={seconds}")
 }
 
 /// The path of our own copy: workspace and visibility class first, so that no key of one tenant or class is a key of another.
@@ -137,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn a_public_profile_says_its_seconds_to_everybody() {
-        for profile in [CacheProfile::PublicShort, CacheProfile::PublicMedium, CacheProfile::PublicLong] {
-            let seconds = profile.public_seconds().expect("it is public");
-            let swr = format!("stale-while-revalidate={seconds}");
-            let cdn = format!("max-age={seconds}, {swr}");
-            assert_eq!(profile.cache_control(), format!("public, max-age={seconds}, s-maxage={seconds}, {swr}"));
-            assert_eq!(profile.cdn_cache_control(), Some(cdn.as_str()));
-        }
+    fn a_public_profile_lasts_as_its_setting_says() {
+        let profiles = [CacheProfile::PublicShort, CacheProfile::PublicMedium, CacheProfile::PublicLong];
+        let of = |ttl: &Ttl| profiles.map(|profile| (profile.cache_control(), profile.public_seconds(ttl)));
+        assert_eq!(of(&Ttl::default()), [(None, Some(60)), (None, Some(300)), (None, Some(600))]);
+        let longer = Ttl { public_short_ms: 90_000, ..Ttl::default() };
+        assert_eq!(of(&longer), [(None, Some(90)), (None, Some(300)), (None, Some(600))]);
+        assert_eq!(public_control(60), "public, max-age=60, s-maxage=60, stale-while-revalidate=60");
+        assert_eq!(cdn_control(60), "max-age=60, stale-while-revalidate=60");
     }
 
     /// The second cache outlives deploys too.
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn tenant_data_is_never_public() {
         for profile in [CacheProfile::NoStore, CacheProfile::Tenant, CacheProfile::Immutable] {
-            assert!(!profile.cache_control().contains("public"));
+            assert!(profile.cache_control().is_some_and(|control| !control.contains("public")));
         }
         assert_eq!(CacheProfile::default(), CacheProfile::NoStore);
     }

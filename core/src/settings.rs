@@ -5,6 +5,8 @@
 //!
 //! Published bounds can be narrowed and never widened: no document makes a lease longer than the environment's default.
 
+mod ttl;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::limit::{BucketKind, Limits, LimitsOverride, Tier, TierOverride};
 use crate::object::Object;
 use crate::quota;
+pub use ttl::Ttl;
+use ttl::TtlOverride;
 
 /// The largest document, in bytes: every gate reads both of its documents at each refresh.
 pub const MOST_BYTES: usize = 4096;
@@ -61,49 +65,6 @@ impl RouteOverride {
     #[must_use]
     pub fn over(self, tier: Tier, cost: u32) -> (Tier, u32) {
         (self.tier.unwrap_or(tier), self.cost.unwrap_or(cost))
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the names of the document, each with its unit")]
-struct TtlOverride {
-    workspace_lease_ms: Option<u64>,
-    token_lease_ms: Option<u64>,
-    gate_refresh_ms: Option<u64>,
-    gate_stale_ms: Option<u64>,
-    jwks_ttl_ms: Option<u64>,
-    tag_refresh_ms: Option<u64>,
-}
-
-/// How long things are held, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Ttl {
-    /// Role, revision and epoch, in isolates.
-    pub workspace_lease_ms: u64,
-    /// Tokens, in isolates.
-    pub token_lease_ms: u64,
-    /// What a gate knows, before it asks again.
-    pub gate_refresh_ms: u64,
-    /// What a gate knows, while Postgres does not answer.
-    pub gate_stale_ms: u64,
-    /// Key sets of issuers.
-    pub jwks_ttl_ms: u64,
-    /// Versions of public tags.
-    pub tag_refresh_ms: u64,
-}
-
-impl Default for Ttl {
-    fn default() -> Self {
-        Self {
-            workspace_lease_ms: 1_000,
-            token_lease_ms: 5_000,
-            // With the 200 ms of a slow refresh and a lease of a second: effective in 5 s.
-            gate_refresh_ms: 3_800,
-            gate_stale_ms: 60_000,
-            jwks_ttl_ms: 600_000,
-            tag_refresh_ms: 5_000,
-        }
     }
 }
 
@@ -160,7 +121,7 @@ impl Settings {
             }
             within(&format!("{pointer}/cost"), route.cost.map(u64::from), &COSTS)?;
         }
-        check_ttl(&self.ttl.unwrap_or_default(), scope)
+        self.ttl.unwrap_or_default().check(scope)
     }
 }
 
@@ -192,19 +153,6 @@ fn check_limits(limits: &LimitsOverride) -> Result<(), Wrong> {
         within(&format!("/limits/plans/{plan}"), factor.map(u64::from), &FACTORS)?;
     }
     within("/limits/daily/base", limits.daily.map(|daily| u64::from(daily.base)), &(1..=u64::from(u32::MAX)))
-}
-
-/// The upper ends are the published bounds; the lower ones keep gates from asking Postgres at every call.
-fn check_ttl(ttl: &TtlOverride, scope: Scope) -> Result<(), Wrong> {
-    within("/ttl/workspace_lease_ms", ttl.workspace_lease_ms, &(50..=1_000))?;
-    within("/ttl/token_lease_ms", ttl.token_lease_ms, &(100..=5_000))?;
-    within("/ttl/gate_refresh_ms", ttl.gate_refresh_ms, &(250..=3_800))?;
-    within("/ttl/gate_stale_ms", ttl.gate_stale_ms, &(0..=60_000))?;
-    if scope == Scope::Org && (ttl.jwks_ttl_ms.is_some() || ttl.tag_refresh_ms.is_some()) {
-        return wrong("/ttl", "`jwks_ttl_ms` and `tag_refresh_ms` are the platform's.");
-    }
-    within("/ttl/jwks_ttl_ms", ttl.jwks_ttl_ms, &(10_000..=3_600_000))?;
-    within("/ttl/tag_refresh_ms", ttl.tag_refresh_ms, &(100..=5_000))
 }
 
 /// Whether there is a policy of this name: a tier, a tier with whose bucket it is, or the day.
@@ -246,15 +194,7 @@ impl Effective {
             self.shadow.clone_from(shadow);
         }
         self.routes.extend(settings.routes.clone().unwrap_or_default());
-        let (ttl, given) = (self.ttl, settings.ttl.unwrap_or_default());
-        self.ttl = Ttl {
-            workspace_lease_ms: given.workspace_lease_ms.unwrap_or(ttl.workspace_lease_ms),
-            token_lease_ms: given.token_lease_ms.unwrap_or(ttl.token_lease_ms),
-            gate_refresh_ms: given.gate_refresh_ms.unwrap_or(ttl.gate_refresh_ms),
-            gate_stale_ms: given.gate_stale_ms.unwrap_or(ttl.gate_stale_ms),
-            jwks_ttl_ms: given.jwks_ttl_ms.unwrap_or(ttl.jwks_ttl_ms),
-            tag_refresh_ms: given.tag_refresh_ms.unwrap_or(ttl.tag_refresh_ms),
-        };
+        self.ttl = self.ttl.with(&settings.ttl.unwrap_or_default());
         self
     }
 
@@ -299,6 +239,11 @@ mod tests {
             gate_stale_ms: 4,
             jwks_ttl_ms: 5,
             tag_refresh_ms: 6,
+            copy_ms: 7,
+            absent_ms: 8,
+            public_short_ms: 9,
+            public_medium_ms: 10,
+            public_long_ms: 11,
         },
     );
     const TIER: crate::limit::TierSettings =
@@ -370,12 +315,13 @@ mod tests {
             (r#"{"ttl":{"gate_refresh_ms":3801}}"#, "/ttl/gate_refresh_ms"),
             (r#"{"ttl":{"gate_stale_ms":60001}}"#, "/ttl/gate_stale_ms"),
             (r#"{"ttl":{"jwks_ttl_ms":1}}"#, "/ttl/jwks_ttl_ms"),
+            (r#"{"ttl":{"copy_ms":300001}}"#, "/ttl/copy_ms"),
         ];
         for (text, pointer) in platform {
             assert_eq!(refused(Scope::Platform, text), pointer);
         }
         assert_eq!(refused(Scope::Org, r#"{"routes":{}}"#), "/routes");
-        assert_eq!(refused(Scope::Org, r#"{"ttl":{"jwks_ttl_ms":600000}}"#), "/ttl");
+        assert_eq!(refused(Scope::Org, r#"{"ttl":{"jwks_ttl_ms":600000}}"#), "/ttl/jwks_ttl_ms");
         let fine = r#"{"shadow":["daily","strict","relaxed-workspace","sign-in-address"],"routes":{"POST /v1/orgs":{"tier":"strict"}}}"#;
         assert_eq!(Settings::stored(fine).expect("a document").check(Scope::Platform, |_| true), Ok(()));
     }

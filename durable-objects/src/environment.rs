@@ -83,13 +83,5 @@ pub fn day(env: &Env) -> Result<DayLength, ConfigError> {
 
 /// How long things are held: one variable each, by the name of the field.
 pub fn ttl(env: &Env) -> Result<Ttl, ConfigError> {
-    let default = Ttl::default();
-    Ok(Ttl {
-        workspace_lease_ms: number(env, "WORKSPACE_LEASE_MS", default.workspace_lease_ms)?,
-        token_lease_ms: number(env, "TOKEN_LEASE_MS", default.token_lease_ms)?,
-        gate_refresh_ms: number(env, "GATE_REFRESH_MS", default.gate_refresh_ms)?,
-        gate_stale_ms: number(env, "GATE_STALE_MS", default.gate_stale_ms)?,
-        jwks_ttl_ms: number(env, "JWKS_TTL_MS", default.jwks_ttl_ms)?,
-        tag_refresh_ms: number(env, "TAG_REFRESH_MS", default.tag_refresh_ms)?,
-    })
+    Ttl::read(|name, default| number(env, name, default))
 }

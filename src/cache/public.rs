@@ -63,7 +63,11 @@ pub struct Slot {
 
 /// The slot of a request, if its row is public and the versions of its tags are known.
 pub async fn slot(request: &Request<'_>) -> Option<Slot> {
-    let seconds = request.route.policy.cache.public_seconds().filter(|_| request.route.method == "GET")?;
+    let profile = request.route.policy.cache;
+    if !profile.is_public() || request.route.method != "GET" {
+        return None;
+    }
+    let seconds = profile.public_seconds(&request.app.settings.effective().ttl)?;
     let versions = request.app.tags.versions(request).await?;
     let key = tags::key(BUILD, &versions, request.route.path, &request.head.path, &request.head.query);
     Some(Slot { key, seconds })

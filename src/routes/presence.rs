@@ -1,6 +1,6 @@
 //! Presence: who is in a workspace's room.
 
-use drey_core::cache::CacheProfile;
+use drey_core::cache::{self, CacheProfile};
 use drey_core::etag;
 use drey_core::id::WorkspaceId;
 use drey_core::presence::{Identity, MOST_HEARD, MOST_SHOWN, Places, Shown, state_of};
@@ -131,7 +131,7 @@ fn tagged(page: &impl Serialize) -> Outcome<Answer> {
     let tag = etag::body_tag(shown.to_string().as_bytes());
     let answer = Answer::json(200, page)?.with("etag", format!("W/{tag}"));
     let vary = CacheProfile::Tenant.vary().unwrap_or_default();
-    Ok(answer.with("cache-control", CacheProfile::Tenant.cache_control()).with("vary", vary))
+    Ok(answer.with("cache-control", cache::PRIVATE).with("vary", vary))
 }
 
 /// `at`: the places asked about, separated by commas.

@@ -38,7 +38,7 @@ pub(super) async fn purge(call: &Call<'_>) -> Outcome<Answer> {
 
 /// The tags of all public rows: an unknown one would be kept for ever and end nothing.
 fn known() -> Vec<String> {
-    let rows = TABLE.iter().filter(|route| route.policy.cache.public_seconds().is_some());
+    let rows = TABLE.iter().filter(|route| route.policy.cache.is_public());
     let mut tags: Vec<String> = rows.flat_map(|route| tags::of(route.path)).collect();
     tags.sort();
     tags.dedup();

@@ -130,9 +130,16 @@ test("a change for everybody reaches tenants, people outside of any, routes, and
   const document = {
     limits: { relaxed: { base: 77 } },
     routes: { "GET /v1/orgs": { tier: "strict", cost: 2 } },
+    ttl: { public_short_ms: 90_000 },
   };
+  const lifetimes = async () => {
+    const answers = await Promise.all(cell.apis.map((api) => call(null, "GET", `${api}/openapi.json`)));
+    return new Set(answers.map((answer) => answer.headers.get("cdn-cache-control")));
+  };
+  expect(await lifetimes()).toEqual(new Set(["max-age=60, stale-while-revalidate=60"]));
   expectStatus(await put(PLATFORM, document), 200);
   await untilLimit(place, 77);
+  expect(await lifetimes()).toEqual(new Set(["max-age=90, stale-while-revalidate=90"]));
   for (const api of cell.apis)
     await poll("the route's other tier", async () => (await costs(api)) === 10, EFFECTIVE_MS);
   expectStatus(await call(operator, "DELETE", PLATFORM), 204);

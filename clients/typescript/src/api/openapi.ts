@@ -531,7 +531,7 @@ export interface SettingsPut {
    */
   shadow?: string[];
   /**
-   * `workspace_lease_ms`, `token_lease_ms`, `gate_refresh_ms`, `gate_stale_ms`; of the deployment also `jwks_ttl_ms` and `tag_refresh_ms`.
+   * `workspace_lease_ms`, `token_lease_ms`, `gate_refresh_ms`, `gate_stale_ms`; of the deployment also `jwks_ttl_ms`, `tag_refresh_ms`, `copy_ms`, `absent_ms`, `public_short_ms`, `public_medium_ms`, `public_long_ms`.
    */
   ttl?: {
     [k: string]: unknown;
