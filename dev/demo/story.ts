@@ -175,26 +175,42 @@ async function intrude(eve: Person, org: string, place: Place, member: Promise<s
     user: await member,
     project: place.project,
     invitation: "inv_01k0000000e008000000000000",
+    key: "key_01k0000000e008000000000000",
+    divergence: "div_01k0000000e008000000000000",
+    session: "ses_01k0000000e008000000000000",
     scope_type: "project",
     scope_id: place.project,
   };
   const routes = await tenantRoutes(eve);
-  for (const { method, path } of routes) {
-    const url = path.replace(/\{(\w+)\}/g, (_, name: string) => ids[name] ?? "");
+  for (const { method, path, isOperators } of routes) {
+    const url = path.replace(/\{(\w+)\}/g, (_, name: string) => {
+      hold(name in ids, `the demo has no {${name}} of ${path}`);
+      return ids[name] ?? "";
+    });
     const reply = await send(eve, method, url, method === "GET" || method === "DELETE" ? undefined : {});
-    hold(reply.status === 404, `${method} ${path} answered Eve ${reply.status}`);
+    hold(reply.status === (isOperators ? 401 : 404), `${method} ${path} answered Eve ${reply.status}`);
   }
-  return `${routes.length} routes, each 404`;
+  const operators = routes.filter((route) => route.isOperators).length;
+  return `${routes.length - operators} routes, each 404; the operator's ${operators}, each 401`;
 }
 
-async function tenantRoutes(who: Person): Promise<{ method: string; path: string }[]> {
+interface TenantRoute {
+  method: string;
+  path: string;
+  isOperators: boolean;
+}
+
+async function tenantRoutes(who: Person): Promise<TenantRoute[]> {
   const { paths } = await must(200, who, "GET", "/openapi.json");
-  return Object.entries(paths as Record<string, Record<string, unknown>>)
+  return Object.entries(paths as Record<string, Record<string, { "x-policy"?: { who?: string } }>>)
     .filter(([path]) => /\{(org|ws)\}/.test(path))
     .flatMap(([path, item]) =>
       ["get", "post", "put", "patch", "delete"]
         .filter((method) => method in item)
-        .map((method) => ({ method: method.toUpperCase(), path })),
+        .map((method) => {
+          const isOperators = item[method]?.["x-policy"]?.who === "operator";
+          return { method: method.toUpperCase(), path, isOperators };
+        }),
     );
 }
 
