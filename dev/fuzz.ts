@@ -31,7 +31,8 @@ process.exit();
 async function fuzz(): Promise<number> {
   installPython(progress);
   const cancelled = new AbortController().signal;
-  const vars = { LIMIT_SCALE: SCALE, LOG_FORMAT: "json" };
+  // Live reads end long before the fuzzer gives them up.
+  const vars = { LIMIT_SCALE: SCALE, LOG_FORMAT: "json", FEED_LONG_POLL_MS: "500", FEED_SSE_MS: "1000" };
   const stack = await startStack({ port: 0, vars, quiet: true, progress, cancelled });
   try {
     const token = await owner(stack.addresses);

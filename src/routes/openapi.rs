@@ -195,9 +195,18 @@ fn success(route: &Route) -> Value {
             Some(item) => schema::page(item),
             None => reference(route.gives.schema),
         };
-        members.insert("content".into(), json!({ "application/json": { "schema": schema } }));
+        let mut content = serde_json::Map::from_iter([("application/json".to_owned(), json!({ "schema": schema }))]);
+        if streams(route) {
+            content.insert("text/event-stream".to_owned(), json!({ "schema": { "type": "string" } }));
+        }
+        members.insert("content".into(), Value::Object(content));
     }
     response
+}
+
+/// Whether whoever asks for it gets server-sent events: the log of a scope, the events of a room.
+fn streams(route: &Route) -> bool {
+    route.gives.schema == "Messages" || route.policy.ticket
 }
 
 fn refusal(code: Code) -> Value {
