@@ -18,6 +18,7 @@ pub mod call;
 pub mod config;
 pub mod context;
 pub mod edge;
+pub mod feeds;
 pub mod json;
 pub mod load;
 pub mod metrics;

@@ -7,14 +7,17 @@ pub(super) mod push;
 pub(super) mod sessions;
 mod snapshot;
 
+use drey_core::presence::ScopeNews;
 use drey_core::refusal::Code;
 use drey_core::sync::{EPOCH_END, Offset, ReadFrom, ScopeRef, ScopeType};
 use drey_store::sync_read::{self, Chunk};
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::feeds;
 use crate::problem::{Outcome, Problem};
 use crate::routes::written;
+use crate::wakes;
 
 /// A chunk's fixed cap (design §4). It never changes within a generation: a closed chunk is immutable.
 const CHUNK_BYTES: u32 = 1024 * 1024;
@@ -105,4 +108,13 @@ fn catch_up(chunk: Chunk) -> Outcome<Answer> {
 fn offset(generation: i64, epoch: i64) -> Outcome<String> {
     let offset = Offset::new(generation, epoch);
     offset.map(|offset| offset.to_string()).ok_or_else(|| Problem::internal("the scope has an impossible epoch"))
+}
+
+/// Tells who waits for these scopes that a write has moved them: at their feeds, and in the workspace's room.
+fn tell(call: &Call<'_>, news: Vec<ScopeNews>) -> Outcome<()> {
+    let workspace = call.workspace()?.workspace;
+    let hint = call.grant().map(|grant| grant.region);
+    feeds::tell(call.request, hint, workspace, news.clone());
+    wakes::tell(call.request, workspace, news);
+    Ok(())
 }

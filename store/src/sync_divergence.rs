@@ -242,11 +242,14 @@ pub struct Decided {
     pub entity: Thing,
     /// Who chose what, and the version of it.
     pub resolution: Resolution,
+    /// Where the scope stands since then: generation and epoch. For who waits there, not for who resolved.
+    #[serde(skip)]
+    pub stands: (i64, i64),
 }
 
 pub(crate) const RESOLVE: Statement = Statement {
     name: "sync_divergence.resolve",
-    sql: "select replayed, revision, authz_epoch, answer, divergence_id, scope_type, scope_id, entity_type, entity_id, take, resolved_by, resolved_at, version \
+    sql: "select replayed, revision, authz_epoch, answer, divergence_id, scope_type, scope_id, entity_type, entity_id, take, resolved_by, resolved_at, version, generation, epoch \
           from sync_resolve($1::text, $2::text, $3::text, $4::bytea, $5::text, $6::uuid, $7::uuid, $8::text, $9::json, $10::bigint, $11::bigint)",
     hot: false,
 };
@@ -281,5 +284,6 @@ fn resolved(row: &Row<'_, '_>) -> Result<Resolved> {
         return Ok(Resolved::Lost(resolution));
     }
     let id = DivergenceId::from_uuid(row.uuid(4)?);
-    Ok(Resolved::Done(Decided { id, scope: thing(row, 5)?, entity: thing(row, 7)?, resolution }))
+    let stands = (row.i64(13)?, row.i64(14)?);
+    Ok(Resolved::Done(Decided { id, scope: thing(row, 5)?, entity: thing(row, 7)?, resolution, stands }))
 }

@@ -17,7 +17,9 @@ import {
 import { apiKey, program } from "./keys.ts";
 import { neonCounters } from "./neighbours.ts";
 import { catchUp, device, diverge, mutation, push, type Scope, workspaceScope } from "./pushes.ts";
+import { sit } from "./rooms.ts";
 import type { AuditEvent, Divergence, DivergenceResolved, Page } from "./shapes.ts";
+import { at, listen, longPoll, versions } from "./streams.ts";
 import { poll, world } from "./world.ts";
 
 const DAY_MS = 86_400_000;
@@ -154,6 +156,29 @@ test("of ten resolvers on three isolates one wins, and each other is told who an
     expect(problem.resolution).toEqual(winners[0]?.body.resolution);
   }
   expect(await catchUp(place.owner, place, workspaceScope(place))).toHaveLength(3);
+});
+
+test("who waits on other isolates has the resolution at once, and the room hears of it", async () => {
+  // Nothing but the notice can tell them: the look of the feed comes too late for this test.
+  await using cell = await world().restart({ FEED_CHECK_MS: "600000" }, { isolates: 3 });
+  const place = await home(cell.api);
+  const scope = workspaceScope(place);
+  const { id } = await diverge(place, place.owner, place.owner);
+  const offset = "1_0000000000000002";
+  const seat = await sit(at(place.owner, 2, cell), place);
+  await using stream = await listen(at(place.owner, 1, cell), place, scope, offset);
+  await poll("its place", async () => stream.controls.length > 0);
+  const waiting = longPoll(at(place.owner, 2, cell), place, scope, offset);
+  const key = { "idempotency-key": randomUUID() };
+  expectStatus(await resolve(place.owner, place, id, { take: "mine" }, key), 200);
+  const polled = expectStatus(await waiting, 200).body;
+  expect(polled).toEqual(await stream.received(1));
+  expect(polled[0]).toMatchObject({ value: { name: "mine" }, headers: { client_id: id, version: 3 } });
+  await poll("the notice", async () => seat.frames.some(({ scopes }) => scopes?.[0]?.epoch === 3));
+  // A repetition tells nobody anything new.
+  expectStatus(await resolve(place.owner, place, id, { take: "mine" }, key), 200);
+  seat.close();
+  expect(versions(stream.messages)).toEqual([3]);
 });
 
 test("a repetition with the same key is the same answer, in one round trip", async () => {

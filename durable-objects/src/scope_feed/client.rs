@@ -3,8 +3,9 @@
 //! In scope: typed calls. Out of scope: admission, reading the log, the protocol's headers.
 
 use drey_core::id::{ApiKeyId, UserId, WorkspaceId};
+use drey_core::presence::ScopeNews;
 use drey_core::role::Region;
-use drey_core::sync::{Offset, ScopeRef};
+use drey_core::sync::Offset;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -133,16 +134,10 @@ impl FeedClient<'_> {
         Ok(Stream::Not(serde_json::from_slice(&bytes)?))
     }
 
-    /// A push has reached this epoch.
-    pub async fn hear(
-        &self,
-        workspace: WorkspaceId,
-        scope: &ScopeRef,
-        generation: i64,
-        epoch: i64,
-    ) -> Result<(), RpcError> {
-        let name = name(workspace, scope.scope_type().as_str(), scope.id());
-        let command = Command::Hear { generation, epoch, messages: None };
+    /// A write has moved the scope.
+    pub async fn hear(&self, workspace: WorkspaceId, news: &ScopeNews) -> Result<(), RpcError> {
+        let name = name(workspace, &news.scope_type, &news.id);
+        let command = Command::Hear { generation: news.generation, epoch: news.epoch, messages: None };
         rpc::call(self.env, self.target(&name, HEAR_MS), &command).await
     }
 

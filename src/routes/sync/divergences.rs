@@ -1,6 +1,7 @@
 //! Divergences: what two wrote at once and nobody has chosen yet.
 
 use drey_core::id::DivergenceId;
+use drey_core::presence::ScopeNews;
 use drey_core::refusal::Code;
 use drey_core::sync::{ScopeRef, ScopeType, check_value};
 use drey_store::Written;
@@ -12,6 +13,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::json;
 use crate::problem::{Outcome, Problem};
+use crate::routes::sync::tell;
 use crate::routes::written;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -91,6 +93,9 @@ pub(in crate::routes) async fn resolve(call: &Call<'_>) -> Outcome<Answer> {
     let retention = call.request.app.config.sync.divergence_ms;
     let write = call.write(key.as_ref())?;
     let resolved = sync_divergence::resolve(&call.session()?, &write, workspace, id, &choice, retention).await?;
+    if let Resolved::Done(decided) = &resolved.item {
+        tell(call, vec![news(decided)])?;
+    }
     told(resolved)
 }
 
@@ -108,6 +113,12 @@ async fn check_choice(call: &Call<'_>, id: DivergenceId, body: &DivergenceResolv
             check_value(&entity.kind, value).map_err(|rejection| Problem::field("/value", rejection.detail))
         }
     }
+}
+
+/// The mutation that resolves is in the log as any other, so its readers are told as of any other.
+fn news(decided: &Decided) -> ScopeNews {
+    let (generation, epoch) = decided.stands;
+    ScopeNews { scope_type: decided.scope.kind.clone(), id: decided.scope.id.clone(), generation, epoch }
 }
 
 fn told(resolved: Written<Resolved>) -> Outcome<Answer> {

@@ -1,4 +1,4 @@
-//! Waiting for more of a scope's log (Durable Streams: long-poll and SSE), and telling those who wait of a push.
+//! Waiting for more of a scope's log (Durable Streams: long-poll and SSE).
 //!
 //! In scope: proving reader and place by a read as the caller, the protocol's headers. Out of scope: waiting itself, which
 //! the scope's feed does for everybody.
@@ -6,8 +6,6 @@
 use drey_core::refusal::{Code, Refusal};
 use drey_core::sync::{Offset, ReadFrom, ScopeRef, control_event, data_event, stream_cursor};
 use drey_durable_objects::scope_feed::{Ask, FeedClient, FeedError, Reply, Stream};
-use futures::future::join_all;
-use serde::Deserialize;
 
 use crate::answer::Answer;
 use crate::call::{Call, WorkspaceAccess};
@@ -182,35 +180,4 @@ fn too_many() -> Problem {
 fn full() -> Problem {
     let detail = "As many wait for this scope as may. Read without `live`, or retry after the time given.";
     Refusal::new(Code::Overloaded, detail).with_retry_after(RETRY_S).into()
-}
-
-/// A scope that a push touched, as `sync_push` answers it.
-#[derive(Deserialize)]
-struct Touched<'a> {
-    #[serde(rename = "type")]
-    scope_type: &'a str,
-    id: &'a str,
-    generation: i64,
-    epoch: i64,
-}
-
-/// Tells the feeds of the scopes that a push touched, after its answer. A notice that is lost costs those who wait the time
-/// until their feed looks by itself.
-pub(super) fn tell(call: &Call<'_>, scopes: &str) -> Outcome<()> {
-    let workspace = call.workspace()?.workspace;
-    let touched: Vec<Touched<'_>> =
-        serde_json::from_str(scopes).map_err(|error| Problem::internal(error.to_string()))?;
-    let touched: Vec<_> = touched
-        .into_iter()
-        .filter_map(|scope| Some((ScopeRef::parse(scope.scope_type, scope.id).ok()?, scope.generation, scope.epoch)))
-        .collect();
-    let (env, hint) = (call.request.env.clone(), call.grant().map(|grant| grant.region));
-    call.request.worker.wait_until(async move {
-        let feed = FeedClient { env: &env, hint };
-        let told = touched.iter().map(|(scope, generation, epoch)| feed.hear(workspace, scope, *generation, *epoch));
-        for error in join_all(told).await.into_iter().filter_map(Result::err) {
-            tracing::warn!(target: "notice", %error, "not delivered");
-        }
-    });
-    Ok(())
 }

@@ -17,8 +17,7 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::json;
 use crate::problem::{Outcome, Problem};
-use crate::routes::sync::live;
-use crate::wakes;
+use crate::routes::sync::tell;
 
 /// Push mutations of documents.
 ///
@@ -35,8 +34,7 @@ pub(in crate::routes) async fn push(call: &Call<'_>) -> Outcome<Answer> {
     let mutations: Vec<Mutation<'_>> = mutations.into_iter().map(complete).collect();
     let pushing = Pushing { call, push: &push, client: &client, mutations: &mutations, rejections: &rejections };
     let told = pushing.rounds().await?;
-    live::tell(call, &told.result.scopes)?;
-    wakes::tell(call.request, call.workspace()?.workspace, parsed(&told.result.scopes)?);
+    tell(call, parsed(&told.result.scopes)?)?;
     Ok(answer(&mutations, &told))
 }
 
