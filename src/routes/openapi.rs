@@ -197,14 +197,15 @@ fn success(route: &Route) -> Value {
         };
         let mut content = serde_json::Map::from_iter([("application/json".to_owned(), json!({ "schema": schema }))]);
         if streams(route) {
-            content.insert("text/event-stream".to_owned(), json!({ "schema": { "type": "string" } }));
+            content.insert("text/event-stream".to_owned(), json!({ "schema": reference("ServerSentEvent") }));
         }
         members.insert("content".into(), Value::Object(content));
     }
     response
 }
 
-/// Whether whoever asks for it gets server-sent events: the log of a scope, the events of a room.
+/// Whether whoever asks for it gets server-sent events: the log of a scope, the events of a room. Before OpenAPI 3.2 the
+/// schema of an event stream is that of each event.
 fn streams(route: &Route) -> bool {
     route.gives.schema == "Messages" || route.policy.ticket
 }

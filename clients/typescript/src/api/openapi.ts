@@ -1185,3 +1185,17 @@ export interface Problem {
   type: string;
   "violated-policies"?: string[];
 }
+/**
+ * One event of the stream.
+ *
+ * This interface was referenced by `Routes`'s JSON-Schema
+ * via the `definition` "ServerSentEvent".
+ */
+export interface ServerSentEvent {
+  data: string;
+  event?: string;
+  /**
+   * Sent back as `Last-Event-ID`, it goes on after this event.
+   */
+  id?: string;
+}
