@@ -18,10 +18,10 @@ export function limiters(rule: Rule, isolates = 1): Side[] {
 }
 
 /** No limiter at all: what an answer like drey's costs by itself. */
-export function ceiling(): Side {
+export function ceiling(vars: Record<string, string> = {}): Side {
   return {
     name: "answer-only",
-    start: (world) => startPeer(world.drey, "limits/ceiling.ts", {}, { vars: {}, ...inspected() }),
+    start: (world) => startPeer(world.drey, "limits/ceiling.ts", {}, { vars, ...inspected() }),
   };
 }
 

@@ -28,8 +28,13 @@ const CONSTANT: [string, string][] = [
   ["cross-origin-resource-policy", "same-origin"],
 ];
 
+interface Env {
+  /** `info` or `warn`, as drey's. */
+  LOG_LEVEL: string;
+}
+
 export default {
-  fetch(request: Request): Response {
+  fetch(request: Request, env: Env): Response {
     const id = crypto.randomUUID();
     const headers = new Headers(CONSTANT);
     headers.set("x-request-id", id);
@@ -42,7 +47,8 @@ export default {
       headers.set(`${family}-reset`, "1");
     }
     headers.set("server-timing", 'total;dur=0, db;dur=0.0;desc="0", gate;desc="0"');
-    console.log(JSON.stringify({ level: "info", id, method: request.method, url: request.url, status: 200 }));
+    if (env.LOG_LEVEL !== "warn")
+      console.log(JSON.stringify({ level: "info", id, method: request.method, url: request.url, status: 200 }));
     return new Response(BODY, { headers });
   },
 };
