@@ -204,7 +204,7 @@ fn success(route: &Route) -> Value {
     response
 }
 
-/// Whether whoever asks for it gets server-sent events: the log of a scope, the events of a room. Before OpenAPI 3.2 the
+/// Whether whoever asks for it gets server-sent events: the log of a scope, the events of a room. Before `OpenAPI` 3.2 the
 /// schema of an event stream is that of each event.
 fn streams(route: &Route) -> bool {
     route.gives.schema == "Messages" || route.policy.ticket
