@@ -48,7 +48,9 @@ export default {
     }
     headers.set("server-timing", 'total;dur=0, db;dur=0.0;desc="0", gate;desc="0"');
     if (env.LOG_LEVEL !== "warn")
-      console.log(JSON.stringify({ level: "info", id, method: request.method, url: request.url, status: 200 }));
+      console.log(
+        JSON.stringify({ level: "info", id, method: request.method, url: request.url, status: 200 }),
+      );
     return new Response(BODY, { headers });
   },
 };
