@@ -16,6 +16,7 @@ use crate::cache::public::Tags;
 use crate::config::Config;
 use crate::edge::log;
 use crate::edge::redis::Redis;
+use crate::feeds::Feeds;
 use crate::load::Load;
 use crate::metrics::Meter;
 use crate::router::Index;
@@ -59,6 +60,8 @@ pub struct App {
     pub insurance: Insurance,
     /// What the operator is told.
     pub metrics: Meter,
+    /// Scopes at which somebody waits.
+    pub feeds: Feeds,
     /// Rooms that need not be told of pushes at once.
     pub wakes: Wakes,
 }
@@ -99,6 +102,7 @@ impl App {
             leases: Leases::default(),
             insurance: Insurance::default(),
             metrics: Meter::new(),
+            feeds: Feeds::default(),
             wakes: Wakes::default(),
             config,
         })

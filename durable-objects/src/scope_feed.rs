@@ -25,6 +25,7 @@ use wasm_bindgen_futures::spawn_local;
 use worker::{Date, Delay, DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::rpc;
+use client::Heard;
 use line::Line;
 use outlet::Sink;
 
@@ -71,7 +72,7 @@ impl DurableObject for ScopeFeed {
             Command::Hear { generation, epoch, messages } => {
                 self.line.hear(generation, epoch, messages.as_deref());
                 self.line.catch_up();
-                rpc::reply(&())
+                rpc::reply(&Heard { waiting: self.line.is_awake() })
             }
         }
     }

@@ -7,14 +7,13 @@ pub(super) mod push;
 pub(super) mod sessions;
 mod snapshot;
 
-use drey_core::presence::ScopeNews;
 use drey_core::refusal::Code;
 use drey_core::sync::{EPOCH_END, Offset, ReadFrom, ScopeRef, ScopeType};
 use drey_store::sync_read::{self, Chunk};
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::feeds;
+use crate::feeds::{self, Moved};
 use crate::problem::{Outcome, Problem};
 use crate::routes::written;
 use crate::wakes;
@@ -111,10 +110,10 @@ fn offset(generation: i64, epoch: i64) -> Outcome<String> {
 }
 
 /// Tells who waits for these scopes that a write has moved them: at their feeds, and in the workspace's room.
-fn tell(call: &Call<'_>, news: Vec<ScopeNews>) -> Outcome<()> {
+fn tell(call: &Call<'_>, moved: Vec<Moved>) -> Outcome<()> {
     let workspace = call.workspace()?.workspace;
     let hint = call.grant().map(|grant| grant.region);
-    feeds::tell(call.request, hint, workspace, news.clone());
-    wakes::tell(call.request, workspace, news);
+    wakes::tell(call.request, workspace, moved.iter().map(|moved| moved.news.clone()).collect());
+    feeds::tell(call.request, hint, workspace, moved);
     Ok(())
 }

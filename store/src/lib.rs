@@ -30,6 +30,7 @@ pub mod sync_push;
 pub mod sync_read;
 pub mod sync_session;
 pub mod sync_snapshot;
+pub mod sync_told;
 pub mod usage;
 pub mod user;
 pub mod workspace;

@@ -119,6 +119,7 @@ pub const STATEMENTS: &[&Statement] = &[
     &crate::sync_push::PUSH,
     &crate::sync_read::NEWEST,
     &crate::sync_read::READ,
+    &crate::sync_told::TOLD,
     &crate::sync_snapshot::PAGE,
     &crate::sync_session::OPEN,
     &crate::sync_session::SCOPES,

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::neon::{Answer, Consistency};
 use crate::session::Session;
 use crate::statement::{Param, Statement, number, text, uuid};
+use crate::sync_told::{self, Telling};
 use crate::{Result, StoreError};
 
 /// Why core refuses a mutation. It is recorded as processed, so that the client can go on.
@@ -112,6 +113,8 @@ pub struct PushCall<'a> {
     pub else_diverge: bool,
     /// How long things are kept.
     pub retention: Retention,
+    /// Where what it writes is to be told.
+    pub tellings: &'a [Telling],
 }
 
 /// What became of a push.
@@ -126,6 +129,8 @@ pub struct PushResult {
     pub scopes: String,
     /// Whether nothing was written because something is stale.
     pub is_stale: bool,
+    /// For each telling what this push has added there, if it is told.
+    pub told: Vec<Option<String>>,
 }
 
 pub(crate) const PUSH: Statement = Statement {
@@ -156,9 +161,13 @@ pub async fn push(s: &Session<'_>, push: &PushCall<'_>) -> Result<PushResult> {
         let (last_mutation_id, is_stale) = (answer.first(0)?.i64(0)?, answer.first(0)?.bool(3)?);
         let mut json =
             |column| answer.take(0, column).ok_or_else(|| StoreError::fault("sync.push: a column is missing"));
-        Ok(PushResult { last_mutation_id, results: json(1)?, scopes: json(2)?, is_stale })
+        let (results, scopes) = (json(1)?, json(2)?);
+        let told = sync_told::told(&mut answer, push.tellings);
+        Ok(PushResult { last_mutation_id, results, scopes, is_stale, told })
     };
-    s.neon.run(s, &[call], Effect::Idempotent, Consistency::Primary, decode).await
+    let tellings = push.tellings.iter().map(|telling| telling.call(push.workspace));
+    let calls: Vec<_> = std::iter::once(call).chain(tellings).collect();
+    s.neon.run(s, &calls, Effect::Idempotent, Consistency::Primary, decode).await
 }
 
 /// A mutation without its value, as `sync_items` reads it.

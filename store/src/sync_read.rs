@@ -31,12 +31,25 @@ pub struct Chunk {
     pub revision: i64,
 }
 
+/// A row `m` of the log as its message on the wire: whoever tells one tells the same.
+macro_rules! message {
+    () => {
+        "'{\"type\":' || to_json(m.entity_type)::text || ',\"key\":' || to_json(m.entity_type || '/' || m.entity_id)::text \
+         || coalesce(',\"value\":' || m.value::text, '') \
+         || ',\"headers\":{\"operation\":\"' || m.operation || '\",\"txid\":\"' || m.txid \
+         || '\",\"timestamp\":\"' || to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
+         || '\",\"client_id\":' || to_json(m.client_id)::text || ',\"mutation_id\":' || m.mutation_id || ',\"version\":' || m.server_epoch || '}}'"
+    };
+}
+pub(crate) use message;
+
 /// One statement, one snapshot: epoch, floor and messages agree. `bytes` bounds each message from above, so the cut is found on the
 /// index' rows before any value is touched, and is the same for every reader. A chunk has at most 1,000 messages. Epochs have no gaps, so
 /// the next 1,001 rows are the next 1,001 epochs: as a range they bound what is read under any plan, which a limit does not.
 pub(crate) const READ: Statement = Statement {
     name: "sync.read",
-    sql: "with scope as materialized ( \
+    sql: concat!(
+        "with scope as materialized ( \
             select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor, access.revision \
             from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
             left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
@@ -52,17 +65,14 @@ pub(crate) const READ: Statement = Statement {
                    coalesce(max(z.server_epoch), $4::bigint) as seen from sized z \
           ) \
           select scope.generation, scope.epoch, scope.floor, cut.last, cut.seen > cut.last as closed, scope.revision, '[' || coalesce(( \
-            select string_agg( \
-              '{\"type\":' || to_json(m.entity_type)::text || ',\"key\":' || to_json(m.entity_type || '/' || m.entity_id)::text \
-              || coalesce(',\"value\":' || m.value::text, '') \
-              || ',\"headers\":{\"operation\":\"' || m.operation || '\",\"txid\":\"' || m.txid \
-              || '\",\"timestamp\":\"' || to_char(m.created_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
-              || '\",\"client_id\":' || to_json(m.client_id)::text || ',\"mutation_id\":' || m.mutation_id || ',\"version\":' || m.server_epoch || '}}', \
-              ',' order by m.server_epoch) \
+            select string_agg(",
+        message!(),
+        ", ',' order by m.server_epoch) \
             from sync_change m \
             where m.workspace_id = $1::uuid and m.scope_type = $2::text and m.scope_id = $3::text \
               and m.server_epoch > $4::bigint and m.server_epoch <= cut.last), '') || ']' as messages \
-          from scope cross join cut",
+          from scope cross join cut"
+    ),
     hot: true,
 };
 

@@ -32,6 +32,7 @@ function parameters(name: string): string[] {
     "project.get": [workspace, project],
     "sync.newest": [workspace, "project", typeId("prj", project)],
     "sync.read": [workspace, "project", typeId("prj", project), "0", "1048576"],
+    "sync.told": [workspace, "project", typeId("prj", project), "1", "65536"],
   };
   const found = known[name];
   if (!found) throw new Error(`the hot statement ${name} has no parameters here`);

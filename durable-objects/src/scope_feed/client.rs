@@ -74,6 +74,14 @@ pub struct Reply {
     pub messages: Option<Box<RawValue>>,
 }
 
+/// What a feed answers to a notice. Earlier versions answered `null`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Heard {
+    /// Whether somebody waits here, or did a moment ago.
+    pub(super) waiting: bool,
+}
+
 /// What asking for a stream gave.
 #[derive(Debug)]
 pub enum Stream {
@@ -134,11 +142,17 @@ impl FeedClient<'_> {
         Ok(Stream::Not(serde_json::from_slice(&bytes)?))
     }
 
-    /// A write has moved the scope.
-    pub async fn hear(&self, workspace: WorkspaceId, news: &ScopeNews) -> Result<(), RpcError> {
+    /// A write has moved the scope; its messages, if they are told, are the last ones, without a gap. Whether somebody waits.
+    pub async fn hear(
+        &self,
+        workspace: WorkspaceId,
+        news: &ScopeNews,
+        messages: Option<String>,
+    ) -> Result<bool, RpcError> {
         let name = name(workspace, &news.scope_type, &news.id);
-        let command = Command::Hear { generation: news.generation, epoch: news.epoch, messages: None };
-        rpc::call(self.env, self.target(&name, HEAR_MS), &command).await
+        let command = Command::Hear { generation: news.generation, epoch: news.epoch, messages };
+        let heard: Option<Heard> = rpc::call(self.env, self.target(&name, HEAR_MS), &command).await?;
+        Ok(heard.is_some_and(|heard| heard.waiting))
     }
 
     fn target<'b>(&self, name: &'b str, timeout_ms: u32) -> Target<'b> {
@@ -157,4 +171,21 @@ impl Ask {
 /// Ids of scopes hold no slash.
 fn name(workspace: WorkspaceId, scope_type: &str, scope_id: &str) -> String {
     format!("{workspace}/{scope_type}/{scope_id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Heard};
+
+    /// Worker and objects are not replaced in the same moment: each understands what the other said before.
+    #[test]
+    fn a_notice_is_written_as_it_always_was() {
+        let hear = Command::Hear { generation: 1, epoch: 7, messages: None };
+        let text = serde_json::to_string(&hear).expect("it is JSON");
+        assert_eq!(text, r#"{"command":"hear","generation":1,"epoch":7,"messages":null}"#);
+        for (reply, waiting) in [("null", None), ("{}", Some(false)), (r#"{"waiting":true}"#, Some(true))] {
+            let heard: Option<Heard> = serde_json::from_str(reply).expect("it is a reply");
+            assert_eq!(heard.map(|heard| heard.waiting), waiting);
+        }
+    }
 }

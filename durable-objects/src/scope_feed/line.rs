@@ -167,6 +167,12 @@ impl Line {
         Ok(Some(LogRead { generation: chunk.generation, epoch: chunk.epoch, floor: chunk.floor, messages }))
     }
 
+    /// Whether somebody waits. Those whom a notice has just answered come again at once, so the clock tells, which goes on
+    /// for a while.
+    pub(super) const fn is_awake(&self) -> bool {
+        self.ticks.get()
+    }
+
     /// Whether the next waiter is to start the clock.
     pub(super) fn begins_to_tick(&self) -> bool {
         !self.ticks.replace(true)

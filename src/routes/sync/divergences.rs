@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::feeds::Moved;
 use crate::json;
 use crate::problem::{Outcome, Problem};
 use crate::routes::sync::tell;
@@ -94,7 +95,7 @@ pub(in crate::routes) async fn resolve(call: &Call<'_>) -> Outcome<Answer> {
     let write = call.write(key.as_ref())?;
     let resolved = sync_divergence::resolve(&call.session()?, &write, workspace, id, &choice, retention).await?;
     if let Resolved::Done(decided) = &resolved.item {
-        tell(call, vec![news(decided)])?;
+        tell(call, vec![moved(decided)])?;
     }
     told(resolved)
 }
@@ -116,9 +117,10 @@ async fn check_choice(call: &Call<'_>, id: DivergenceId, body: &DivergenceResolv
 }
 
 /// The mutation that resolves is in the log as any other, so its readers are told as of any other.
-fn news(decided: &Decided) -> ScopeNews {
+fn moved(decided: &Decided) -> Moved {
     let (generation, epoch) = decided.stands;
-    ScopeNews { scope_type: decided.scope.kind.clone(), id: decided.scope.id.clone(), generation, epoch }
+    let (scope_type, id) = (decided.scope.kind.clone(), decided.scope.id.clone());
+    Moved { news: ScopeNews { scope_type, id, generation, epoch }, messages: None }
 }
 
 fn told(resolved: Written<Resolved>) -> Outcome<Answer> {

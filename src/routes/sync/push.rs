@@ -5,16 +5,20 @@
 //! whatever has moved again diverges: so a push takes three round trips at most, however many write at once.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use drey_core::presence::ScopeNews;
 use drey_core::sync::{
     ClientId, Clock, Decision, Mutation, Push, ScopeType, Standing, Verdict, check, check_call, decide,
 };
 use drey_store::sync_push::{self, PushCall, PushDecision, PushMutation, PushReject, PushResult, PushVerdict};
+use drey_store::sync_told::Telling;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::feeds::Moved;
 use crate::json;
 use crate::problem::{Outcome, Problem};
 use crate::routes::sync::tell;
@@ -32,9 +36,11 @@ pub(in crate::routes) async fn push(call: &Call<'_>) -> Outcome<Answer> {
     let rejections = rejections.collect::<Outcome<Vec<_>>>()?;
     let complete = |mutation| with_clock(mutation, &client);
     let mutations: Vec<Mutation<'_>> = mutations.into_iter().map(complete).collect();
-    let pushing = Pushing { call, push: &push, client: &client, mutations: &mutations, rejections: &rejections };
+    let tellings = tellings(call, &mutations)?;
+    let (push, client, rejections) = (&push, &client, &rejections);
+    let pushing = Pushing { call, push, client, mutations: &mutations, rejections, tellings: &tellings };
     let told = pushing.rounds().await?;
-    tell(call, parsed(&told.result.scopes)?)?;
+    tell(call, pushing.moved(&told.result)?)?;
     Ok(answer(&mutations, &told))
 }
 
@@ -80,6 +86,22 @@ fn with_clock<'a>(mutation: Mutation<'a>, client: &ClientId) -> Mutation<'a> {
     Mutation { clock, ..mutation }
 }
 
+/// A push that moves more scopes than these tells of the others without their messages.
+const MOST_TOLD: usize = 4;
+
+/// The scopes of these mutations at which somebody waits.
+fn tellings(call: &Call<'_>, mutations: &[Mutation<'_>]) -> Outcome<Vec<Telling>> {
+    let workspace = call.workspace()?.workspace;
+    let mut scopes = BTreeMap::<(&str, &str), usize>::new();
+    for Mutation { scope, .. } in mutations {
+        *scopes.entry((&scope.scope_type, &scope.id)).or_default() += 1;
+    }
+    let waited = scopes.into_iter().filter(|((kind, id), _)| call.request.app.feeds.expects(workspace, kind, id));
+    let telling =
+        |((kind, id), most): ((&str, &str), _)| Telling { scope_type: kind.to_owned(), scope_id: id.to_owned(), most };
+    Ok(waited.map(telling).take(MOST_TOLD).collect())
+}
+
 /// One push on its way through the rounds.
 struct Pushing<'p, 'a> {
     call: &'p Call<'p>,
@@ -87,6 +109,7 @@ struct Pushing<'p, 'a> {
     client: &'p ClientId,
     mutations: &'p [Mutation<'a>],
     rejections: &'p [Option<Rejected>],
+    tellings: &'p [Telling],
 }
 
 /// What a round answered to the first `sent` mutations.
@@ -136,6 +159,17 @@ impl Pushing<'_, '_> {
         self.send(sent, &decide(&open, &standing), else_diverge).await
     }
 
+    /// The scopes that this push has moved, with what it has added to those at which somebody waits.
+    fn moved(&self, result: &PushResult) -> Outcome<Vec<Moved>> {
+        let news: Vec<ScopeNews> = parsed(&result.scopes)?;
+        let told = |news: &ScopeNews| {
+            let is_it =
+                |(telling, _): &(&Telling, _)| telling.scope_type == news.scope_type && telling.scope_id == news.id;
+            self.tellings.iter().zip(&result.told).find(is_it).and_then(|(_, messages)| messages.clone())
+        };
+        Ok(news.into_iter().map(|news| Moved { messages: told(&news), news }).collect())
+    }
+
     async fn send(&self, count: usize, decisions: &[Decision<'_>], else_diverge: bool) -> Outcome<Told> {
         let mut decisions = decisions.iter().peekable();
         let mut rows = Vec::with_capacity(count);
@@ -156,6 +190,7 @@ impl Pushing<'_, '_> {
             mutations: &mutations,
             else_diverge,
             retention: self.call.request.app.config.sync,
+            tellings: self.tellings,
         };
         let result = sync_push::push(&self.call.session()?, &pushed).await?;
         Ok(Told { result, sent: count })
