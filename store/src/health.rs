@@ -33,6 +33,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001504",
     "20261121001505",
     "20261121001506",
+    "20261121001510",
 ];
 
 /// The indexes without which a request would read a table from end to end.
