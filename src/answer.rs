@@ -1,5 +1,7 @@
 //! What a handler answers, before the pipeline adds what every answer carries.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::problem::{Outcome, Problem};
@@ -13,13 +15,16 @@ pub enum Keep {
     AtRevision(i64),
 }
 
+/// Names and values in the order they are sent. Most are known when drey is built, and cost no allocation.
+pub type Headers = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
 /// A status, headers and at most one body.
 #[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
     /// Header names are lower-case; a name set twice keeps the last value.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The body, empty for 204 and 304.
     pub body: Vec<u8>,
     /// Whether the shared cache may hold it.
@@ -31,8 +36,8 @@ pub struct Answer {
 impl Answer {
     /// Bytes of a media type.
     #[must_use]
-    pub fn bytes(status: u16, media_type: &str, body: Vec<u8>) -> Self {
-        let headers = vec![("content-type".to_owned(), media_type.to_owned())];
+    pub fn bytes(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        let headers = vec![("content-type".into(), media_type.into())];
         Self { status, headers, body, keep: Keep::Never, raw: None }
     }
 
@@ -50,7 +55,7 @@ impl Answer {
 
     /// A body that an object writes as it goes, passed on with our own headers.
     #[must_use]
-    pub fn stream(media_type: &str, response: web_sys::Response) -> Self {
+    pub fn stream(media_type: &'static str, response: web_sys::Response) -> Self {
         Self { raw: Some(response), ..Self::bytes(200, media_type, Vec::new()) }
     }
 
@@ -61,21 +66,23 @@ impl Answer {
     }
 
     /// Sets a header, replacing an earlier value.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.headers.retain(|(known, _)| known != name);
-        self.headers.push((name.to_owned(), value.into()));
+    pub fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        match self.headers.iter_mut().find(|(known, _)| known == name) {
+            Some((_, earlier)) => *earlier = value.into(),
+            None => self.headers.push((name.into(), value.into())),
+        }
     }
 
     /// Sets a header unless it is there.
-    pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
+    pub fn set_default(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
         if self.header(name).is_none() {
-            self.headers.push((name.to_owned(), value.into()));
+            self.headers.push((name.into(), value.into()));
         }
     }
 
     /// The same answer with a header set.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.set(name, value);
         self
     }
@@ -90,6 +97,6 @@ impl Answer {
     /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
     }
 }

@@ -19,10 +19,9 @@ pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
 
 /// Lower-case hex.
 pub(crate) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
+        text.extend([digit(byte >> 4), digit(byte & 0xf)]);
         text
     })
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use drey_core::etag;
 use lru::LruCache;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Headers};
 
 /// All copies together: an isolate has 128 MB for everything.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ const MOST_ABSENT_KEY: usize = 512;
 #[derive(Debug)]
 pub struct Copy {
     /// Names and values.
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -34,7 +34,7 @@ impl Copy {
     pub fn of(answer: &Answer) -> Self {
         let mut headers = answer.headers.clone();
         if answer.header("etag").is_none() {
-            headers.push(("etag".to_owned(), etag::body_tag(&answer.body)));
+            headers.push(("etag".into(), etag::body_tag(&answer.body).into()));
         }
         Self { headers, body: answer.body.clone() }
     }
@@ -42,7 +42,7 @@ impl Copy {
     /// A header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
     }
 
     fn bytes(&self) -> usize {

@@ -101,7 +101,7 @@ pub fn keep(request: &Request<'_>, slot: Slot, outcome: &Outcome<Answer>) {
         return;
     }
     let mut copy = Copy::of(answer);
-    copy.headers.push((MADE.to_owned(), clock::now_ms().to_string()));
+    copy.headers.push((MADE.into(), clock::now_ms().to_string().into()));
     let copy = Rc::new(copy);
     request.app.memory.put(slot.key.clone(), Rc::clone(&copy));
     request.worker.wait_until(async move { store_shared(&slot.key, &copy, slot.seconds).await });

@@ -3,12 +3,18 @@
 //! In scope: reading method, URL and the headers drey uses in one crossing; a bounded body; one call per response.
 //! Out of scope: what any of it means.
 
+use std::cell::LazyCell;
+
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
+use crate::answer::Headers;
+
 #[wasm_bindgen(module = "/src/edge/boundary.js")]
 extern "C" {
-    fn read(request: &web_sys::Request, names: &str) -> String;
+    fn read(request: &web_sys::Request) -> String;
+
+    fn learn(names: &str);
 
     #[wasm_bindgen(catch)]
     async fn body(request: &web_sys::Request, limit: u32) -> Result<JsValue, JsValue>;
@@ -30,6 +36,7 @@ macro_rules! inbound_headers {
 
         /// The names in the order of [`Header`], as the JavaScript side wants them.
         const NAMES: &str = inbound_headers!(@join $($name),+);
+        const COUNT: usize = [$($name),+].len();
     };
     (@join $first:literal $(, $rest:literal)*) => { concat!($first $(, "\n", $rest)*) };
 }
@@ -53,6 +60,11 @@ inbound_headers! {
     WorkspaceId => "x-workspace-id",
 }
 
+thread_local! {
+    /// The names cross the boundary once per isolate.
+    static LEARNT: LazyCell<()> = LazyCell::new(|| learn(NAMES));
+}
+
 /// A request's head, copied once.
 #[derive(Debug)]
 pub struct Head {
@@ -62,21 +74,27 @@ pub struct Head {
     pub path: String,
     /// The raw query without its question mark; empty if there is none.
     pub query: String,
-    headers: Vec<Option<String>>,
+    headers: [Option<String>; COUNT],
 }
 
 impl Head {
     /// Reads the head of a request in one crossing.
     #[must_use]
     pub fn read(request: &web_sys::Request) -> Self {
-        Self::parse(&read(request, NAMES))
+        LEARNT.with(|learnt| **learnt);
+        Self::parse(&read(request))
     }
 
     fn parse(text: &str) -> Self {
         let mut lines = text.split('\n');
         let method = lines.next().unwrap_or_default().to_owned();
         let (path, query) = path_and_query(lines.next().unwrap_or_default());
-        let headers = lines.map(|value| (value != "\0").then(|| value.to_owned())).collect();
+        let mut headers = [const { None }; COUNT];
+        for (place, value) in lines.filter_map(place_and_value) {
+            if let Some(header) = headers.get_mut(place) {
+                *header = Some(value.to_owned());
+            }
+        }
         Self { method, path, query, headers }
     }
 
@@ -85,6 +103,13 @@ impl Head {
     pub fn header(&self, header: Header) -> Option<&str> {
         self.headers.get(header as usize)?.as_deref()
     }
+}
+
+/// A line begins with the letter of its header: `A` is the first of [`NAMES`].
+fn place_and_value(line: &str) -> Option<(usize, &str)> {
+    let (letter, value) = line.split_at_checked(1)?;
+    let place = letter.bytes().next()?.checked_sub(b'A')?;
+    Some((place.into(), value))
 }
 
 /// Splits an absolute URL; the runtime has already normalised it, so `scheme://authority` ends at the third slash.
@@ -118,16 +143,16 @@ pub async fn read_body(request: &web_sys::Request, limit: u32) -> Result<Vec<u8>
 }
 
 /// Builds the runtime's response. A header that the runtime refuses makes it an error, never a panic.
-pub fn write(status: u16, headers: &[(String, String)], body: Option<&[u8]>) -> Result<web_sys::Response, JsValue> {
+pub fn write(status: u16, headers: &Headers, body: Option<&[u8]>) -> Result<web_sys::Response, JsValue> {
     respond(status, &lines(headers), body)
 }
 
 /// The same with the body of another response, which is not read here.
-pub fn pass_on(headers: &[(String, String)], from: &web_sys::Response) -> Result<web_sys::Response, JsValue> {
+pub fn pass_on(headers: &Headers, from: &web_sys::Response) -> Result<web_sys::Response, JsValue> {
     pass(&lines(headers), from)
 }
 
-fn lines(headers: &[(String, String)]) -> String {
+fn lines(headers: &Headers) -> String {
     let mut text = String::with_capacity(64 * headers.len());
     for (name, value) in headers {
         if !text.is_empty() {
@@ -135,14 +160,19 @@ fn lines(headers: &[(String, String)]) -> String {
         }
         text.push_str(name);
         text.push('\n');
-        text.push_str(&single_line(value));
+        push_single_line(&mut text, value);
     }
     text
 }
 
 /// Header values are made by us, but some carry a caller's words: a line feed would start another header.
-fn single_line(value: &str) -> String {
-    value.replace(['\r', '\n'], " ")
+fn push_single_line(text: &mut String, value: &str) {
+    for (at, part) in value.split(['\r', '\n']).enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        text.push_str(part);
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_head_is_read_back_header_by_header() {
-        let values: Vec<String> = NAMES.split('\n').map(|name| format!("<{name}>")).collect();
-        let head = Head::parse(&format!("GET\nhttps://h/v1/me?a=b\n{}", values.join("\n")));
+        let lines: Vec<String> = ('A'..).zip(NAMES.split('\n')).map(|(at, name)| format!("{at}<{name}>")).collect();
+        let head = Head::parse(&format!("GET\nhttps://h/v1/me?a=b\n{}", lines.join("\n")));
         assert_eq!((head.method.as_str(), head.path.as_str(), head.query.as_str()), ("GET", "/v1/me", "a=b"));
         assert_eq!(head.header(Header::Accept), Some("<accept>"));
         assert_eq!(head.header(Header::WorkspaceId), Some("<x-workspace-id>"));
@@ -160,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_absent_header_is_none_and_an_empty_one_is_empty() {
-        let head = Head::parse("GET\nhttps://h/\n\0\n");
+        let head = Head::parse("GET\nhttps://h/\nB");
         assert_eq!(head.header(Header::Accept), None);
         assert_eq!(head.header(Header::AccessControlRequestMethod), Some(""));
         assert_eq!(head.header(Header::WorkspaceId), None);

@@ -42,7 +42,7 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let made = org::create(&call.session_in_new_org(new.id)?, &call.write(key.as_ref())?, &new).await?;
     let news = news(&made, true);
     call.tell(Notice::Created(Subject::Org(made.item.id), news, made.item.region));
-    written::created(&made, &format!("/v1/orgs/{}", made.item.id))
+    written::created(&made, format!("/v1/orgs/{}", made.item.id))
 }
 
 /// List the organisations of the caller.

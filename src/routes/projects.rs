@@ -41,7 +41,7 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let key = call.idempotency_key()?;
     let made = project::create(&call.session()?, &call.write(key.as_ref())?, workspace, &new).await?;
     call.tell(Notice::Changed(Subject::Workspace(workspace), news(&made, false)));
-    written::created(&made, &format!("/v1/workspaces/{workspace}/projects/{}", made.item.id))
+    written::created(&made, format!("/v1/workspaces/{workspace}/projects/{}", made.item.id))
 }
 
 /// List projects.

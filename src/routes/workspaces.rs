@@ -44,7 +44,7 @@ pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
         let first = News { revision: FIRST_REVISION, authz_epoch: 0, roles_changed: true };
         call.tell(Notice::Created(Subject::Workspace(made.item.id), first, grant.region));
     }
-    written::created(&made, &format!("/v1/workspaces/{}", made.item.id))
+    written::created(&made, format!("/v1/workspaces/{}", made.item.id))
 }
 
 /// List the workspaces the caller can enter.

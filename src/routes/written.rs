@@ -65,7 +65,7 @@ fn item<T: Item>(status: u16, item: &T) -> Outcome<Answer> {
 }
 
 /// 201 with where the thing is. A replay answers the same and says so.
-pub(super) fn created<T: Item>(written: &Written<T>, location: &str) -> Outcome<Answer> {
+pub(super) fn created<T: Item>(written: &Written<T>, location: String) -> Outcome<Answer> {
     Ok(marked(item(201, &written.item)?.with("location", location), written))
 }
 

@@ -64,7 +64,7 @@ async fn a_client_that_goes_away_is_an_error_and_no_panic() {
 
 #[wasm_bindgen_test]
 async fn a_response_carries_status_headers_and_body() {
-    let headers = [("x-a".to_owned(), "1".to_owned()), ("x-b".to_owned(), "two\nx-c: 3".to_owned())];
+    let headers = vec![("x-a".into(), "1".into()), ("x-b".into(), "two\nx-c: 3".into())];
     let response = write(201, &headers, Some("körper".as_bytes())).expect("a response");
     let seen = JsFuture::from(summary(&response)).await.expect("a summary");
     assert_eq!(seen.as_string().as_deref(), Some("[201,\"1\",\"two x-c: 3\",\"körper\"]"));
@@ -72,7 +72,6 @@ async fn a_response_carries_status_headers_and_body() {
 
 #[wasm_bindgen_test]
 fn a_header_that_the_runtime_refuses_is_an_error_and_no_panic() {
-    let refused: Result<web_sys::Response, JsValue> =
-        write(200, &[("a name with spaces".to_owned(), String::new())], None);
+    let refused: Result<web_sys::Response, JsValue> = write(200, &vec![("a name with spaces".into(), "".into())], None);
     assert!(refused.is_err());
 }
