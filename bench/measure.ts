@@ -36,6 +36,9 @@ export interface Figures {
   requests: number;
   /** Only of counted workloads: answers of success above the limit. */
   over: number | null;
+  /** Only of rooms: which share was shown in time, and how much of a processor the load itself took. */
+  fresh?: number;
+  busy?: number;
 }
 
 export interface Spread {
@@ -49,6 +52,8 @@ export interface SideResult {
   rounds: Figures[];
   peakMb: number;
   startMs: number;
+  /** Only of rooms: memory per socket while nothing moves. */
+  idleKb?: number;
 }
 
 export interface Result {
@@ -239,7 +244,7 @@ interface Counters {
   traces: Record<string, { requests: number }>;
 }
 
-function ratiosOf([drey, ...peers]: SideResult[]): Result["ratios"] {
+export function ratiosOf([drey, ...peers]: SideResult[]): Result["ratios"] {
   if (!drey) return {};
   return Object.fromEntries(
     peers.map((peer) => {

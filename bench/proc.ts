@@ -34,8 +34,17 @@ export function cpuMs(pid: number): number {
 
 /** The most memory the process has ever held, in MB. */
 export function peakMb(pid: number): number {
+  return statusKb(pid, "VmHWM") / 1024;
+}
+
+/** What it holds now, in KB. */
+export function residentKb(pid: number): number {
+  return statusKb(pid, "VmRSS");
+}
+
+function statusKb(pid: number, name: string): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  return Number(/^VmHWM:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
 }
 
 /** Of the last minute. */

@@ -6,6 +6,14 @@ export function table(result: Result): string {
     `\n${result.workload}: ${result.about}`,
     `  load average ${result.load.map((load) => load.toFixed(1)).join(" → ")}`,
   ];
+  const rooms = result.sides.some(({ idleKb }) => idleKb !== undefined);
+  lines.push(...columns(rooms ? roomRows(result.sides) : requestRows(result.sides)));
+  for (const [peer, ratios] of Object.entries(result.ratios)) lines.push(ratioLine(peer, ratios));
+  lines.push(...(rooms ? idleLines(result.sides) : []));
+  return lines.join("\n");
+}
+
+function requestRows(sides: SideResult[]): string[][] {
   const head = [
     "",
     "req/s",
@@ -19,14 +27,64 @@ export function table(result: Result): string {
     "bytes",
     "over",
   ];
-  lines.push(...columns([head, ...result.sides.map(row)]));
-  for (const [peer, ratios] of Object.entries(result.ratios)) lines.push(ratioLine(peer, ratios));
-  return lines.join("\n");
+  return [head, ...sides.map(row)];
+}
+
+/** Of a room: (receiver, peer) pairs that showed the newest state in time. */
+function roomRows(sides: SideResult[]): string[][] {
+  const head = [
+    "",
+    "pairs/s",
+    "pairs/cpu s",
+    "in time",
+    "p50 ms",
+    "p95 ms",
+    "p99 ms",
+    "idle KB",
+    "peak MB",
+    "load cpu",
+  ];
+  return [head, ...sides.map(roomRow)];
+}
+
+function roomRow(side: SideResult): string[] {
+  const of = (figure: "rps" | "p50" | "p95" | "p99" | "cpu" | "fresh" | "busy") => median(side, figure);
+  return [
+    side.name,
+    of("rps").toFixed(0),
+    (1000 / of("cpu")).toFixed(0),
+    `${(100 * of("fresh")).toFixed(1)} %`,
+    of("p50").toFixed(1),
+    of("p95").toFixed(1),
+    of("p99").toFixed(1),
+    (side.idleKb ?? 0).toFixed(1),
+    side.peakMb.toFixed(0),
+    `${(100 * of("busy")).toFixed(0)} %`,
+  ];
+}
+
+function idleLines([drey, ...peers]: SideResult[]): string[] {
+  return peers.map((peer) => {
+    const ratio = (drey?.idleKb ?? 0) / (peer.idleKb ?? 0);
+    return `  drey / ${peer.name}: memory per idle socket ${ratio.toFixed(2)}   pairs per cpu s ${range(pairsPerCpu(drey, peer))}`;
+  });
+}
+
+/** Round by round. */
+function pairsPerCpu(drey: SideResult | undefined, peer: SideResult): Spread {
+  return spread((drey?.rounds ?? []).map(({ cpu }, round) => (peer.rounds[round]?.cpu ?? 0) / cpu));
+}
+
+function median(
+  side: SideResult,
+  figure: Exclude<keyof SideResult["rounds"][number], "hops" | "over">,
+): number {
+  return spread(side.rounds.map((round) => round[figure] ?? 0)).median;
 }
 
 function row(side: SideResult): string[] {
   const of = (figure: "rps" | "p50" | "p95" | "p99" | "cpu" | "queriesInAll" | "bytes") =>
-    spread(side.rounds.map((round) => round[figure])).median;
+    median(side, figure);
   const overs = side.rounds.flatMap(({ over }) => (over === null ? [] : [over]));
   const hops = side.rounds.at(-1)?.hops;
   return [

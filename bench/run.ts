@@ -9,12 +9,13 @@ import { ROOT } from "../dev/paths.ts";
 import { type Arguments, readArguments } from "./arguments.ts";
 import { accept, noiseOf, regressions } from "./check.ts";
 import { Loader } from "./load.ts";
-import { measure, profileAll, type Result } from "./measure.ts";
+import { type Budget, measure, profileAll, type Result } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { load } from "./proc.ts";
 import { table } from "./report.ts";
+import { measureRoom, profileRoom } from "./rooms.ts";
 import { stopOnSignals } from "./signals.ts";
-import { workloadNamed } from "./workloads.ts";
+import { anyNamed } from "./workloads.ts";
 import { startWorld, type World } from "./world.ts";
 
 const RESULTS = join(import.meta.dirname, "results.json");
@@ -37,7 +38,13 @@ try {
 
 async function profile(world: World, { names, budget }: Arguments): Promise<void> {
   process.env.BENCH_PROFILE = "true";
-  for (const name of names) console.log(await profileAll(world, loader, await workloadNamed(name), budget));
+  for (const name of names) {
+    const found = await anyNamed(name);
+    const isRoom = "size" in found;
+    console.log(
+      await (isRoom ? profileRoom(world, found, budget) : profileAll(world, loader, found, budget)),
+    );
+  }
 }
 
 async function bench(world: World, { names, budget }: Arguments): Promise<Result[]> {
@@ -53,7 +60,7 @@ async function bench(world: World, { names, budget }: Arguments): Promise<Result
   for (const name of names) {
     const progress = (step: string) =>
       process.stderr.isTTY && process.stderr.write(`\r\x1b[Kdrey: ${name}: ${step}`);
-    const result = await measure(world, loader, await workloadNamed(name), budget, progress).catch(failed);
+    const result = await measured(world, name, budget, progress).catch(failed);
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
     if (!result) continue;
     console.log(table(result));
@@ -61,6 +68,12 @@ async function bench(world: World, { names, budget }: Arguments): Promise<Result
     writeFileSync(RESULTS, `${JSON.stringify({ machine: machine(), budget, results }, null, 2)}\n`);
   }
   return results;
+}
+
+async function measured(world: World, name: string, budget: Budget, progress: (step: string) => void) {
+  const found = await anyNamed(name);
+  if ("size" in found) return measureRoom(world, found, budget, progress);
+  return measure(world, loader, found, budget, progress);
 }
 
 function judge(results: Result[], { check, slack, accept: accepting, plot: plotting }: Arguments): void {

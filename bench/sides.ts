@@ -51,6 +51,17 @@ export function hono(settings: Settings = {}, vars: Record<string, string> = {},
   };
 }
 
+/** A room on PartyServer, hibernation on. */
+export function partyserver(): Side {
+  return {
+    name: "partyserver",
+    start: (world) => {
+      const options = { vars: trust(world), ...inspected() };
+      return startPeer(world.drey, "presence/worker.ts", { ROOM: "Room" }, options);
+    },
+  };
+}
+
 /** Hono and nothing else: the ceiling. */
 export function plain(): Side {
   return {
