@@ -19,6 +19,7 @@ import { State, type SyncState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import { type Tabs, tabsOf } from "./tabs.ts";
 import { systemTimer, type Timer } from "./timer.ts";
+import { Wakes } from "./wakes.ts";
 
 const DEADLINE_MS = 30_000;
 const POLL_MS = 5_000;
@@ -30,6 +31,8 @@ export class Client {
   readonly http: Http;
   readonly timer: Timer;
   readonly divergences: Divergences;
+  /** What a joined room says of scopes. */
+  readonly wakes: Wakes;
   /** Aborts when the client is closed. */
   readonly signal: AbortSignal;
   readonly #closing = new AbortController();
@@ -63,6 +66,7 @@ export class Client {
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.http = new Http(options, credential, { fetch, deadlineMs });
     this.#state = new State((state) => this.#events.emit("state", state));
+    this.wakes = new Wakes(this.timer, (scopes) => this.#state.heads(scopes));
     this.#outcomes = new Outcomes((settled) => this.#told(settled));
     const parts = { http: this.http, store, timer: this.timer, state: this.#state, signal: this.signal };
     this.#session = new Session({ ...parts, clientName, capabilities });
@@ -73,7 +77,12 @@ export class Client {
       deliver: () => this.#deliver(),
       onPause: (problem) => this.#events.emit("paused", problem),
     });
-    this.#replica = new Replica({ ...parts, pollMs, emit: (name, event) => this.#events.emit(name, event) });
+    this.#replica = new Replica({
+      ...parts,
+      pollMs,
+      wakes: this.wakes,
+      emit: (name, event) => this.#events.emit(name, event),
+    });
     const insisting = { timer: this.timer, credential, signal: this.signal };
     this.divergences = new Divergences(this.http, insisting, () => this.#state.countDivergence(-1));
   }

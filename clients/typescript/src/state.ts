@@ -113,7 +113,8 @@ export class State {
   }
 }
 
-function isBefore(one: Position | undefined, other: Position): boolean {
+/** Whether `one` is an earlier place than `other`, or none. */
+export function isBefore(one: Position | undefined, other: Position): boolean {
   if (!one || one.generation !== other.generation) return !one || one.generation < other.generation;
   return one.epoch < other.epoch;
 }

@@ -40,7 +40,8 @@ test("what is built loads, and needs nothing", async () => {
       const store = all.memoryStore();
       const client = new all.Client({ api: "http://127.0.0.1:9", org: "o", workspace: "w", token: "t", clientName: "n", store });
       await client.scope("workspace", "w").put({ type: "request", id: "r" }, { a: 1 });
-      console.log(JSON.stringify([Object.keys(all).sort(), client.state.pending]));
+      const presence = Object.keys(await import("drey-client/presence")).sort();
+      console.log(JSON.stringify([Object.keys(all).sort(), presence, client.state.pending]));
       client.close();`;
     // Run in the package's own folder, Node resolves its name by its own exports.
     const ran = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
@@ -50,9 +51,12 @@ test("what is built loads, and needs nothing", async () => {
     expect(ran.stderr).toBe("");
     expect(JSON.parse(ran.stdout)).toEqual([
       ["ApiError", "Client", "DreyError", "NetworkError", "indexedDbStore", "memoryStore"],
+      ["Room", "join"],
       1,
     ]);
-    for (const { types, default: code } of [manifest.exports["."], manifest.exports["./rxdb"]]) {
+    for (const { types, default: code } of [".", "./presence", "./rxdb"].map(
+      (name) => manifest.exports[name],
+    )) {
       for (const path of [types, code]) expect(await readFile(join(folder, path), "utf8")).not.toBe("");
     }
   } finally {

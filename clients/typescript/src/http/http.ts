@@ -41,6 +41,9 @@ export interface Answer<R extends Route> {
 
 const REVISION = "x-drey-revision";
 
+/** What `AbortSignal.timeout` can count: 24 days. */
+const ENDLESS_MS = 2 ** 31 - 1;
+
 export class Http {
   readonly tenant: Tenant;
   readonly credential: Credential;
@@ -68,14 +71,26 @@ export class Http {
     }
   }
 
+  /** An answer that goes on for as long as its reader likes; `signal` ends it. */
+  async stream<R extends Route>(route: R, sent: Sent<R>): Promise<Response> {
+    const token = this.credential.token;
+    const response = await this.#fetched(route, { deadlineMs: ENDLESS_MS, ...sent }, token);
+    if (response.status < 400) return response;
+    throw this.#refusal(response, await read(response), token);
+  }
+
   async #send<R extends Route>(route: R, sent: Sent<R>): Promise<Answer<R>> {
     const token = this.credential.token;
     const response = await this.#fetched(route, sent, token);
     const text = await read(response);
     if (response.status < 400) return this.#answered(response, text);
+    throw this.#refusal(response, text, token);
+  }
+
+  #refusal(response: Response, text: string, token: string): ApiError {
     const error = errorOf(response.status, response.headers, text, Date.now());
     if (isCredential(error)) this.credential.refuse(token, error);
-    throw error;
+    return error;
   }
 
   async #fetched<R extends Route>(route: R, sent: Sent<R>, token: string): Promise<Response> {

@@ -7,6 +7,7 @@ import type { Http } from "../http/http.ts";
 import { insist } from "../http/insist.ts";
 import { START } from "../queue/records.ts";
 import type { Timer } from "../timer.ts";
+import type { Wakes } from "../wakes.ts";
 import { type Chunk, readLog } from "./read.ts";
 
 /** The log from its first change: for servers that have no snapshots. */
@@ -21,6 +22,8 @@ export interface Following {
   offset: string;
   /** How often to look where the server does not let readers wait. */
   pollMs: number;
+  /** Who tells that a scope has moved, instead of reads that wait. */
+  wakes: Wakes;
   /** Takes a chunk; the next is read when it is done. */
   onChunk(chunk: Chunk): Promise<void> | void;
   /** The log does not hold the place any more: what was read counts no longer, and all is read again. */
@@ -29,11 +32,15 @@ export interface Following {
 
 /** Reads until the signal aborts. Throws what neither time nor another credential mends: the scope is not there, say. */
 export async function follow(following: Following): Promise<void> {
-  const { http, timer, signal, scope } = following;
+  const { http, timer, signal, scope, wakes } = following;
   let { offset } = following;
   let [isLive, cursor]: [boolean, string | undefined] = [false, undefined];
   while (!signal.aborted) {
     try {
+      if (isLive && wakes.isOpen) {
+        await wakes.next(scope, offset, signal);
+        [isLive, cursor] = [false, undefined];
+      }
       const reading = { offset, live: isLive, cursor, signal };
       const act = () => readLog(http, scope, reading);
       const chunk: Chunk = await insist(act, { timer, signal, credential: http.credential });

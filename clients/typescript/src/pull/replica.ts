@@ -9,6 +9,7 @@ import type { Followed } from "../scope.ts";
 import type { State } from "../state.ts";
 import type { Store } from "../store/store.ts";
 import type { Timer } from "../timer.ts";
+import type { Wakes } from "../wakes.ts";
 import { apply, entityOf, forget } from "./apply.ts";
 import { follow } from "./follow.ts";
 import type { Chunk } from "./read.ts";
@@ -20,6 +21,7 @@ export interface ReplicaParts {
   state: State;
   signal: AbortSignal;
   pollMs: number;
+  wakes: Wakes;
   emit<Name extends "change" | "resolved" | "unreadable">(name: Name, event: ClientEvents[Name]): void;
 }
 

@@ -1,0 +1,12 @@
+/** What socket and stream have in common. */
+import type { Timer } from "../timer.ts";
+import type { Frame } from "./frames.ts";
+import type { Say } from "./outbox.ts";
+
+export interface Hearing {
+  timer: Timer;
+  /** Aborts when the room is left. */
+  signal: AbortSignal;
+  /** `say` is there where the connection takes words. */
+  onFrame(frame: Frame, say: Say | undefined): void;
+}
