@@ -76,16 +76,25 @@ pub struct StoredPurse {
     /// How many were counted as used in all: what headers show must not grow by a restart.
     #[serde(default)]
     pub used: u64,
+    /// What is owed, also if a question carried it: counted twice at worst, and never lost.
+    #[serde(default)]
+    pub owed: u64,
+    /// Since when the source does not answer; 0 while it does.
+    #[serde(default)]
+    pub silent_since_ms: u64,
 }
 
 impl Purse {
     /// A purse after a restart. A day far ahead is from a clock that was wrong: nobody waits for it to come.
     #[must_use]
     pub fn restart(stored: StoredPurse, today: Day) -> Self {
+        let StoredPurse { owed, silent_since_ms, .. } = stored;
+        let owing = Self { debt: owed, silent_since_ms, ..Self::default() };
         if stored.day > today.next() {
-            return Self::default();
+            owing
+        } else {
+            Self { day: stored.day, units: stored.units, used: stored.used, ..owing }
         }
-        Self { day: stored.day, units: stored.units, used: stored.used, ..Self::default() }
     }
 
     /// The day to reckon with, when the clock says `day`. Clocks differ by a little: around midnight the day of whoever is
@@ -226,14 +235,23 @@ impl Purse {
     }
 
     /// What to store before an answer that rests on this purse; `None` while `stored` does not claim more than is there.
-    /// A sixteenth of a block is written off ahead, so that a block costs sixteen writes and a restart no more than that.
+    /// A sixteenth of a block is written off ahead, so that a block costs sixteen writes and a restart no more than that. What
+    /// is owed, and how far the day is, is written each time: a later life owes no more than this one could.
     #[must_use]
     pub fn unsaved(&self, stored: StoredPurse, quota: u64) -> Option<StoredPurse> {
         let behind = stored.day != self.day || stored.units > self.units;
         let step = self.wanted(self.day, quota, 0) / SHARE;
         let gained = stored.day == self.day && stored.units.saturating_add(2 * step) < self.units;
         let units = self.units.saturating_sub(step);
-        (behind || gained).then_some(StoredPurse { day: self.day, units, used: self.used })
+        let (owed, silent_since_ms) = (self.debt.saturating_add(self.carried), self.silent_since_ms);
+        let told = (stored.used, stored.owed, stored.silent_since_ms) != (self.used, owed, silent_since_ms);
+        (behind || gained || told).then_some(StoredPurse {
+            day: self.day,
+            units,
+            used: self.used,
+            owed,
+            silent_since_ms,
+        })
     }
 }
 
@@ -307,6 +325,26 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_forgets_no_debt_and_not_since_when_the_source_is_silent() {
+        let mut purse = Purse::default();
+        purse.granted(Granted { day: Day(1), units: 0, used: 50 }, 1_000);
+        purse.fell_silent(1_100);
+        purse.owe(4);
+        let _ = purse.take_debt();
+        purse.owe(3);
+        let stored = purse.unsaved(StoredPurse::default(), 60).expect("it owes");
+        assert_eq!(purse.unsaved(stored, 60), None);
+        let mut again = Purse::restart(stored, Day(1));
+        let owing = |purse: &Purse, cost| purse.owing(Day(1), 60, cost, 1_599, 500);
+        assert_eq!((owing(&again, 3), owing(&again, 4)), (Owing::May { spare: 0 }, Owing::UsedUp));
+        again.fell_silent(1_600);
+        assert_eq!(again.owing(Day(1), 60, 1, 1_600, 500), Owing::TooLong);
+        assert_eq!(again.take_debt(), 7);
+        again.settle(7, true);
+        assert_eq!(again.unsaved(stored, 60).map(|row| row.owed), Some(0));
+    }
+
+    #[test]
     fn of_two_clocks_around_midnight_the_one_ahead_counts() {
         let mut purse = Purse::default();
         assert!(purse.granted(Granted { day: Day(8), units: 5, used: 5 }, 7_999));
@@ -317,7 +355,7 @@ mod tests {
         assert_eq!((purse.today(Day(8)), purse.units(Day(9)), purse.take_debt()), (Day(9), 0, 2));
         purse.begin(Day(700), Day(9));
         assert_eq!(purse.today(Day(9)), Day(10), "a clock that is wrong by more leads nobody along");
-        let wrong = StoredPurse { day: Day(700), units: 5, used: 5 };
+        let wrong = StoredPurse { day: Day(700), units: 5, used: 5, ..StoredPurse::default() };
         assert_eq!(Purse::restart(wrong, Day(9)), Purse::default());
     }
 
@@ -353,8 +391,9 @@ mod tests {
     /// Gates find their units by this after a deploy.
     #[test]
     fn the_stored_form_is_fixed() {
-        let stored = StoredPurse { day: Day(20_778), units: 937, used: 4_000 };
-        let text = r#"{"day":20778,"units":937,"used":4000}"#;
+        let silent_since_ms = 1_795_219_200_000;
+        let stored = StoredPurse { day: Day(20_778), units: 937, used: 4_000, owed: 3, silent_since_ms };
+        let text = r#"{"day":20778,"units":937,"used":4000,"owed":3,"silent_since_ms":1795219200000}"#;
         assert_eq!(serde_json::to_string(&stored).expect("json"), text);
         assert_eq!(serde_json::from_str::<StoredPurse>(text).expect("purse"), stored);
     }

@@ -207,6 +207,25 @@ test("while only the organisation's gate is silent nobody owes more than the day
   });
 });
 
+test("a gate that dies while it owes goes on owing, and all of it is counted", async () => {
+  await using way = await forwarder();
+  await using warm = await world().restart(limits(QUOTA, { NEON_HTTP_URL: way.url, GATE_REFRESH_MS: "100" }));
+  const place = await home(warm.api);
+  way.down(true, "quota_reserve");
+  const answers: Answer<unknown>[] = [];
+  for (let life = 0; life < 3; life += 1) {
+    answers.push(...(await inTurn(QUOTA / 2, () => act(place.owner, place))));
+    await warm.evict("WorkspaceGate", place.id);
+  }
+  expectProblem(answers.at(-1) ?? expect.unreachable(), 429, "quota-exceeded");
+  expect(admitted(answers)).toBeLessThanOrEqual(QUOTA);
+  way.down(false);
+  await poll("the debt", async () => {
+    await act(place.owner, place);
+    return (await usage(place.owner, place.org_id)).today.used >= admitted(answers);
+  });
+});
+
 test.each(["0", "849", "999", "day"])(
   "a day of %s ms is refused by name at the first request",
   async (ms) => {

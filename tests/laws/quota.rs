@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use drey_core::quota::{Day, Granted, Purse, StoredPurse};
+use drey_core::quota::{Day, Granted, Owing, Purse, StoredPurse};
 use proptest::prelude::*;
 
 /// Postgres: `update … where used + n <= quota returning`.
@@ -39,6 +39,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What happens while the source may be silent.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Call { gate: usize, cost: u64 },
+    Evict { gate: usize },
+    Silence(bool),
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    prop_oneof![
+        12 => (0..3_usize, 1..4_u64).prop_map(|(gate, cost)| Trouble::Call { gate, cost }),
+        2 => (0..3_usize).prop_map(|gate| Trouble::Evict { gate }),
+        1 => any::<bool>().prop_map(Trouble::Silence),
+    ]
+}
+
 #[derive(Default)]
 struct Gate {
     purse: Purse,
@@ -57,6 +73,26 @@ impl Gate {
             self.stored = row;
         }
         paid
+    }
+
+    /// The same while the source is silent: the call is owed, if it may be.
+    fn call_on_debt(&mut self, day: Day, cost: u64, quota: u64) -> bool {
+        let paid = self.purse.spend(day, cost);
+        let owed = !paid && matches!(self.purse.owing(day, quota, cost, 0, 1), Owing::May { .. });
+        if owed {
+            self.purse.owe(cost);
+        }
+        self.stored = self.purse.unsaved(self.stored, quota).unwrap_or(self.stored);
+        paid || owed
+    }
+
+    /// A question that is answered.
+    fn settle(&mut self, truth: &mut Truth, day: Day, quota: u64) {
+        let owed = self.purse.take_debt();
+        let granted = truth.reserve(day, 0, owed, quota);
+        self.purse.settle(owed, true);
+        self.purse.granted(granted, 0);
+        self.stored = self.purse.unsaved(self.stored, quota).unwrap_or(self.stored);
     }
 }
 
@@ -108,6 +144,34 @@ proptest! {
             let again = Purse::restart(gate.stored, Day(3));
             prop_assert!(again.units(Day(3)) <= gate.purse.units(Day(3)));
         }
+    }
+
+    /// However gates die while they owe: each call is counted in the end, and each of them admits no more than a day.
+    #[test]
+    fn what_was_owed_is_counted_whoever_dies(quota in 1..200_u64, steps in prop::collection::vec(trouble(), 1..400)) {
+        let (mut truth, day, mut silent, mut admitted) = (Truth::default(), Day(5), false, 0);
+        let mut gates: [Gate; 3] = Default::default();
+        for step in steps {
+            match step {
+                Trouble::Call { gate, cost } if silent => {
+                    let gate = &mut gates[gate];
+                    admitted += if gate.call_on_debt(day, cost, quota) { cost } else { 0 };
+                    prop_assert!(gate.stored.owed == 0 || gate.stored.owed + gate.stored.used <= quota);
+                }
+                Trouble::Call { gate, cost } => {
+                    gates[gate].settle(&mut truth, day, quota);
+                    admitted += if gates[gate].call(&mut truth, day, cost, quota) { cost } else { 0 };
+                }
+                Trouble::Evict { gate } => gates[gate].purse = Purse::restart(gates[gate].stored, day),
+                Trouble::Silence(is) => silent = is,
+            }
+        }
+        for gate in &mut gates {
+            gate.settle(&mut truth, day, quota);
+        }
+        let counted = truth.used.values().sum::<u64>();
+        prop_assert!(admitted <= counted, "{admitted} of {counted}");
+        prop_assert!(admitted <= quota * 3);
     }
 
     #[test]

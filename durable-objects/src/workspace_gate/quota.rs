@@ -129,7 +129,18 @@ struct Row {
     day: f64,
     units: f64,
     used: f64,
+    owed: f64,
+    silent_since_ms: f64,
 }
+
+/// What is owed has a table of its own: objects of before it have the first alone.
+const TABLES: [&str; 2] = [
+    "create table if not exists day_units \
+     (one integer primary key, day real not null, units real not null, used real not null)",
+    "create table if not exists day_debt (one integer primary key, owed real not null, silent_since_ms real not null)",
+];
+const READ: &str = "select u.day, u.units, u.used, coalesce(d.owed, 0) as owed, coalesce(d.silent_since_ms, 0) as silent_since_ms \
+                    from day_units u left join day_debt d on d.one = u.one";
 
 impl Quota {
     pub(super) fn new(state: &State, env: &Env) -> Self {
@@ -279,7 +290,11 @@ impl Held {
             // An answer about a day that is over says nothing of today: the call goes on as if there were none.
             Ok(granted) => {
                 purse.settle(owed, true);
-                purse.granted(granted, need.now_ms).then_some(()).ok_or(())
+                let is_of_today = purse.granted(granted, need.now_ms);
+                drop(purse);
+                // What is counted must not be owed again by a later life; if this is lost, it is counted twice.
+                self.save(need.quota).ok();
+                is_of_today.then_some(()).ok_or(())
             }
             Err(cause) => {
                 purse.settle(owed, false);
@@ -328,10 +343,10 @@ impl Held {
         if self.stored.get().is_some() {
             return Ok(());
         }
-        let table = "create table if not exists day_units \
-                     (one integer primary key, day real not null, units real not null, used real not null)";
-        self.sql.exec(table, None)?;
-        let rows: Vec<Row> = self.sql.exec("select day, units, used from day_units", None)?.to_array()?;
+        for table in TABLES {
+            self.sql.exec(table, None)?;
+        }
+        let rows: Vec<Row> = self.sql.exec(READ, None)?.to_array()?;
         let stored = rows.first().map_or_else(StoredPurse::default, stored);
         self.stored.set(Some(stored));
         *self.purse.borrow_mut() = Purse::restart(stored, self.length.day(now_ms));
@@ -344,6 +359,10 @@ impl Held {
         let statement = "insert or replace into day_units (one, day, units, used) values (1, ?, ?, ?)";
         let Day(day) = row.day;
         self.sql.exec(statement, vec![number(day), number(row.units), number(row.used)])?.to_array::<Row>()?;
+        if (row.owed, row.silent_since_ms) != (stored.owed, stored.silent_since_ms) {
+            let statement = "insert or replace into day_debt (one, owed, silent_since_ms) values (1, ?, ?)";
+            self.sql.exec(statement, vec![number(row.owed), number(row.silent_since_ms)])?.to_array::<Row>()?;
+        }
         self.stored.set(Some(row));
         Ok(())
     }
@@ -358,5 +377,11 @@ fn number(value: u64) -> SqlStorageValue {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "written by `number` from whole numbers")]
 fn stored(row: &Row) -> StoredPurse {
     let whole = |value: f64| value.max(0.0) as u64;
-    StoredPurse { day: Day(whole(row.day)), units: whole(row.units), used: whole(row.used) }
+    StoredPurse {
+        day: Day(whole(row.day)),
+        units: whole(row.units),
+        used: whole(row.used),
+        owed: whole(row.owed),
+        silent_since_ms: whole(row.silent_since_ms),
+    }
 }
