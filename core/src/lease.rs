@@ -9,8 +9,8 @@ pub use purse::{Purse, Spend};
 use serde::{Deserialize, Serialize};
 
 use crate::id::OrgId;
-use crate::limit::LimitView;
 use crate::limit::redis::Due;
+use crate::limit::{Charge, LimitView};
 use crate::role::{Plan, Region};
 use crate::settings::Stored;
 
@@ -70,6 +70,29 @@ pub struct Denial {
     /// For how long, in milliseconds, the isolate believes it, where that is shorter: what refused may end before its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub believe_ms: Option<u64>,
+    /// Where Redis counts: the buckets to look at, so that the refusal names them too if they would refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Due>,
+}
+
+impl Denial {
+    /// The refusal of buckets; `None` for a charge that was allowed.
+    #[must_use]
+    pub fn by_buckets(charge: Charge) -> Option<Self> {
+        let Charge::Denied { retry_after_ms, policies, view } = charge else { return None };
+        Some(Self { retry_after_ms, policies, view, believe_ms: None, due: None })
+    }
+
+    /// One refusal of two: it names the policies of both, is over when the later one is, and is believed for as long as
+    /// both are.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let lasts_ms = |denial: &Self| denial.believe_ms.unwrap_or(denial.retry_after_ms);
+        let believe_ms = Some(lasts_ms(&self).min(lasts_ms(&other)));
+        let (longer, shorter) = if other.retry_after_ms > self.retry_after_ms { (other, self) } else { (self, other) };
+        let policies = [longer.policies, shorter.policies].concat();
+        Self { policies, believe_ms, due: None, ..longer }
+    }
 }
 
 /// What a gate answers to a request for admission.
@@ -124,6 +147,19 @@ mod tests {
         }
     }
 
+    fn denial(retry_after_ms: u64, policy: &str, believe_ms: Option<u64>) -> Denial {
+        Denial { retry_after_ms, policies: vec![policy.to_owned()], view: grant().view, believe_ms, due: None }
+    }
+
+    #[test]
+    fn of_two_refusals_both_are_named_the_later_is_waited_for_and_neither_is_believed_for_too_long() {
+        let (day, bucket) = (denial(9_000, "daily", Some(5_000)), denial(600, "standard", None));
+        let both = day.clone().and(bucket.clone());
+        assert_eq!((both.retry_after_ms, both.believe_ms), (9_000, Some(600)));
+        assert_eq!(both.policies, ["daily", "standard"]);
+        assert_eq!(bucket.and(day), both);
+    }
+
     /// Worker and object are deployed together, but not in one instant: an old one reads what a new one writes.
     #[test]
     fn the_shape_of_a_grant_is_fixed() {
@@ -140,10 +176,13 @@ mod tests {
         assert_eq!(serde_json::to_string(&narrowed).expect("json"), most);
         let left_to_redis = Admission::Granted(Grant { due: Some(due), ..grant() });
         assert_eq!(serde_json::to_string(&left_to_redis).expect("json"), left);
-        let denial =
-            Denial { retry_after_ms: 9, policies: vec!["daily".to_owned()], view: grant().view, believe_ms: Some(5) };
+        let denial = denial(9, "daily", Some(5));
         let text = r#"{"outcome":"denied","retry_after_ms":9,"policies":["daily"],"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1},"believe_ms":5}"#;
-        assert_eq!(serde_json::to_string(&Admission::Denied(denial)).expect("json"), text);
+        assert_eq!(serde_json::to_string(&Admission::Denied(denial.clone())).expect("json"), text);
+        let due = Due { cost: 1, wanted: 0, held: 3, buckets: Vec::new() };
+        let left_to_redis = Admission::Denied(Denial { due: Some(due), ..denial });
+        let text = text.replace("5}", r#"5,"due":{"cost":1,"wanted":0,"held":3,"buckets":[]}}"#);
+        assert_eq!(serde_json::to_string(&left_to_redis).expect("json"), text);
         assert_eq!(serde_json::to_string(&Admission::NotFound).expect("json"), r#"{"outcome":"not-found"}"#);
     }
 

@@ -13,7 +13,7 @@ pub mod redis;
 mod settings;
 mod stored;
 
-pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to, would_refuse};
+pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to, refusal, would_refuse};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
 pub use headers::{LimitView, headers, seconds_up};
 pub use insurance::{Given, insured};

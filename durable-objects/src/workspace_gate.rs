@@ -21,6 +21,7 @@ use drey_core::limit::redis::{Due, NamedBucket};
 use drey_core::limit::{Bucket, BucketKind, Charge, Clock, LimitView, Tier, Wish};
 use drey_core::quota as day;
 use drey_core::role::Plan;
+use drey_core::settings::Effective;
 use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::environment::{self, Provider};
@@ -130,14 +131,36 @@ impl WorkspaceGate {
             }
             // As when Postgres is silent to this gate itself: what it goes on with ends.
             Standing::Silent => Ok(Admission::Unavailable),
-            Standing::UsedUp { view, until_ms } => Ok(Admission::Denied(Denial {
-                retry_after_ms: until_ms,
-                policies: vec![day::POLICY.to_owned()],
-                view,
-                believe_ms: Some(day::ASK_AGAIN_MS),
-            })),
+            Standing::UsedUp { view, until_ms } => {
+                let denial = Denial {
+                    retry_after_ms: until_ms,
+                    policies: vec![day::POLICY.to_owned()],
+                    view,
+                    believe_ms: Some(day::ASK_AGAIN_MS),
+                    due: None,
+                };
+                self.besides(denial, subject, admit, known.as_ref()).map(Admission::Denied)
+            }
             standing => self.charge(subject, admit, known, Some((need, standing))),
         }
+    }
+
+    /// The refusal of the day, and of whatever bucket would refuse the call as well. Nothing is charged for it, and no block
+    /// begins.
+    fn besides(
+        &self,
+        denial: Denial,
+        subject: Subject,
+        admit: &Admit,
+        known: Option<&Known>,
+    ) -> worker::Result<Denial> {
+        let Some(settings) = self.tenant.settings.effective() else { return Ok(denial) };
+        let (payer, price) = (payer(subject, admit), price(admit, known, Wish::default()));
+        if self.is_redis_to_count(subject) {
+            return Ok(Denial { due: Some(due(&settings, &payer, price)), ..denial });
+        }
+        let refused = self.meter.refusal(&settings, &payer, price, self.now_ms())?.and_then(Denial::by_buckets);
+        Ok(refused.map_or(denial.clone(), |refused| denial.and(refused)))
     }
 
     /// The day is over, and its policy only counts: every call comes here one by one, and is owed.
@@ -181,36 +204,34 @@ impl WorkspaceGate {
         today: Option<(Need, Standing)>,
     ) -> worker::Result<Admission> {
         // A wrong LIMITS stops the Worker at its first request; an object of another version must not open instead.
-        let (Some(settings), Some(provider)) = (self.tenant.settings.effective(), self.provider) else {
+        let (Some(settings), Some(_)) = (self.tenant.settings.effective(), self.provider) else {
             return Ok(Admission::Unavailable);
         };
-        let plan = known.as_ref().map_or(Plan::Free, |known| known.plan);
-        let principal =
-            admit.api_key.map(|key| key.to_string()).or_else(|| admit.principal.map(|user| user.to_string()));
-        let payer = Payer { subject, principal, address: address_key(&admit.address) };
+        let payer = payer(subject, admit);
         // The strict tier asks for every call: its bound has no slack.
         let leased = !matches!(admit.tier, Tier::Strict | Tier::Anonymous | Tier::SignIn);
         let wanted = today.as_ref().map_or(admit.wanted, |(_, standing)| standing.at_most(admit.wanted));
         let wish = if leased { Wish { wanted, held: admit.held } } else { Wish::default() };
-        // Callers without a known credential are always counted here: a Redis that is down must not open the zones.
-        if provider == Provider::Redis && !matches!(subject, Subject::Anonymous(_)) {
-            let buckets = payer.buckets(&settings.limits, admit.tier, plan).into_iter();
-            let is_shadow = |spec| settings.is_shadow(&Bucket::fresh(spec).policy());
-            let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec, is_shadow: is_shadow(spec) }).collect();
-            return self.leave(Due::new(admit.cost, wish, buckets), known, admit, today);
+        let price = price(admit, known.as_ref(), wish);
+        if self.is_redis_to_count(subject) {
+            return self.leave(due(&settings, &payer, price), known, admit, today);
         }
-        let price = Price { tier: admit.tier, plan, cost: admit.cost, wish };
         Ok(match self.meter.charge(&settings, &payer, price, self.now_ms())? {
             Some((Charge::Allowed { view }, extra, shadow)) => {
                 let daily = today.map(|(need, standing)| self.quota.pay(&standing, need, extra)).transpose()?;
                 Admission::Granted(Grant { daily, shadow, ..self.grant(known, admit, extra, view) })
             }
-            Some((Charge::Denied { retry_after_ms, policies, view }, ..)) => {
-                // A limit that is raised admits within the second, whatever it had refused for.
-                Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: Some(BELIEVE_MS) })
-            }
+            // A limit that is raised admits within the second, whatever it had refused for.
+            Some((refused, ..)) => Denial::by_buckets(refused).map_or(Admission::Unavailable, |denial| {
+                Admission::Denied(Denial { believe_ms: Some(BELIEVE_MS), ..denial })
+            }),
             None => Admission::Unavailable,
         })
+    }
+
+    /// Callers without a known credential are always counted here: a Redis that is down must not open the zones.
+    fn is_redis_to_count(&self, subject: Subject) -> bool {
+        self.provider == Some(Provider::Redis) && !matches!(subject, Subject::Anonymous(_))
     }
 
     /// Vouches for the caller, and leaves the charge to the isolate. The day pays at once, and for all that Redis may give:
@@ -263,6 +284,25 @@ impl WorkspaceGate {
         let share = u32::try_from(spec.lease_share()).unwrap_or(u32::MAX);
         (admit.held > share).then_some(share)
     }
+}
+
+/// A key pays for itself, not its creator for it.
+fn payer(subject: Subject, admit: &Admit) -> Payer {
+    let person = || admit.principal.map(|user| user.to_string());
+    let principal = admit.api_key.map(|key| key.to_string()).or_else(person);
+    Payer { subject, principal, address: address_key(&admit.address) }
+}
+
+fn price(admit: &Admit, known: Option<&Known>, wish: Wish) -> Price {
+    Price { tier: admit.tier, plan: known.map_or(Plan::Free, |known| known.plan), cost: admit.cost, wish }
+}
+
+/// What Redis is to charge.
+fn due(settings: &Effective, payer: &Payer, price: Price) -> Due {
+    let buckets = payer.buckets(&settings.limits, price.tier, price.plan).into_iter();
+    let is_shadow = |spec| settings.is_shadow(&Bucket::fresh(spec).policy());
+    let buckets = buckets.map(|(name, spec)| NamedBucket { name, spec, is_shadow: is_shadow(spec) }).collect();
+    Due::new(price.cost, price.wish, buckets)
 }
 
 fn read(shared: &Cell<Clock>) -> u64 {

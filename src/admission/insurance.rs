@@ -102,12 +102,12 @@ impl Insurance {
 }
 
 fn view(charged: Option<Charge>) -> Outcome<LimitView> {
-    match charged {
-        Some(Charge::Allowed { view }) => Ok(view),
-        Some(Charge::Denied { retry_after_ms, policies, view }) => {
-            Err(limited(&Denial { retry_after_ms, policies, view, believe_ms: None }))
+    let spent = || gate_unavailable("this isolate has given away what it may by itself");
+    match charged.ok_or_else(spent)? {
+        Charge::Allowed { view } => Ok(view),
+        refused @ Charge::Denied { .. } => {
+            Err(Denial::by_buckets(refused).map_or_else(spent, |denial| limited(&denial)))
         }
-        None => Err(gate_unavailable("this isolate has given away what it may by itself")),
     }
 }
 

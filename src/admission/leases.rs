@@ -350,6 +350,7 @@ mod tests {
             policies: vec!["relaxed".to_owned()],
             view: grant(1).view.clone(),
             believe_ms: None,
+            due: None,
         };
         leases.denied(KEY, need(Tier::Relaxed, 6), &denial, 1_020);
         assert!(matches!(leases.turn(KEY, need(Tier::Relaxed, 6), 1_030, false), Turn::Stop(_)));

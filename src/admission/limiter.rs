@@ -6,7 +6,7 @@
 
 use drey_core::lease::{Admission, Denial, Grant};
 use drey_core::limit::Charge;
-use drey_core::limit::redis::{Charged, Due, command, read};
+use drey_core::limit::redis::{Charged, Due, command, look, read, refusal_of};
 use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject};
 use worker::Env;
 
@@ -31,7 +31,11 @@ pub(super) async fn ask(
 ) -> Result<Admission, Down> {
     let client = GateClient { env, timeout_ms };
     let answer = client.admit(subject, admit).await.map_err(|error| Down::Gate(error.to_string()))?;
-    let Admission::Granted(mut grant) = answer else { return Ok(answer) };
+    let mut grant = match answer {
+        Admission::Granted(grant) => grant,
+        Admission::Denied(denial) => return Ok(Admission::Denied(besides(app, subject, denial).await)),
+        other => return Ok(other),
+    };
     let Some(due) = grant.due.take() else { return Ok(Admission::Granted(grant)) };
     match in_redis(app, subject, &due).await {
         Ok(Charged { charge: Charge::Allowed { view }, extra, shadow }) => {
@@ -39,17 +43,29 @@ pub(super) async fn ask(
             grant.shadow.extend(shadow);
             Ok(Admission::Granted(Grant { tokens, view, ..grant }))
         }
-        Ok(Charged { charge: Charge::Denied { retry_after_ms, policies, view }, .. }) => {
-            Ok(Admission::Denied(Denial { retry_after_ms, policies, view, believe_ms: None }))
-        }
+        Ok(Charged { charge, .. }) => Ok(Denial::by_buckets(charge).map_or(Admission::Unavailable, Admission::Denied)),
         Err(cause) => Err(Down::Limiter { grant: Box::new(grant), due, cause }),
     }
 }
 
 /// One `EVAL`. An answer that no bucket can have given is none.
 async fn in_redis(app: &App, subject: &Subject, due: &Due) -> Result<Charged, String> {
+    let reply = reply(app, subject, due).await?;
+    read(due, &reply).ok_or_else(|| "an answer that no bucket can have given".to_owned())
+}
+
+/// A refusal of the gate, and of the buckets in Redis that would refuse as well. Whatever Redis answers, it is a refusal.
+async fn besides(app: &App, subject: &Subject, mut denial: Denial) -> Denial {
+    let Some(due) = denial.due.take() else { return denial };
+    let refused = reply(app, subject, &look(&due)).await.ok().and_then(|reply| refusal_of(&due, &reply));
+    match refused.and_then(Denial::by_buckets) {
+        Some(refused) => denial.and(refused),
+        None => denial,
+    }
+}
+
+async fn reply(app: &App, subject: &Subject, due: &Due) -> Result<Vec<u64>, String> {
     let redis = app.redis.as_ref().ok_or("the gate counts in Redis, and this Worker has none")?;
     let command = command(app.config.environment.as_str(), &subject.name(), due);
-    let reply: Vec<u64> = redis.charge(&command).await.map_err(|error| error.to_string())?;
-    read(due, &reply).ok_or_else(|| "an answer that no bucket can have given".to_owned())
+    redis.charge(&command).await.map_err(|error| error.to_string())
 }

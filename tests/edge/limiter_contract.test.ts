@@ -9,6 +9,7 @@ import {
   expectStatus,
   home,
   inTurn,
+  member,
   type OwnedOrg,
   type OwnedWorkspace,
   organisation,
@@ -79,6 +80,23 @@ describe.each([
     expect(passedOf(answers)).toBeLessThanOrEqual(most);
   });
 
+  test("a call that its bucket and the day refuse is told of both, and of the later end", async () => {
+    const org = await organisation(await user(cell.api));
+    const operator = { ...org.owner, token: world().operatorToken };
+    const daily = { limits: { daily: { base: STANDARD + 8 } } };
+    expectStatus(await call(operator, "PUT", `/v1/operator/orgs/${org.id}/settings`, daily), 200);
+    const place = await workspace(org);
+    const colleague = await member(place, "editor");
+    const used = await inTurn(STANDARD + 2, () => write(org.owner, place));
+    expectViolated(used.at(-1), "rate-limited", ["standard"]);
+    const over = await inTurn(STANDARD, () => write(colleague, place));
+    expectViolated(over.at(-1), "quota-exceeded", ["daily"]);
+    const refused = await write(at(org.owner, 1), place);
+    expectViolated(refused, "quota-exceeded", ["daily", "standard"]);
+    const midnight = (86_400_000 - (Date.now() % 86_400_000)) / 1_000;
+    expect(Math.abs(Number(refused.headers.get("retry-after")) - midnight)).toBeLessThan(3);
+  });
+
   test("what is left is never negative and grows by the refill alone", async () => {
     const place = await home(cell.api);
     const seen: [number, number][] = [];
@@ -139,8 +157,7 @@ describe.each([
     );
     expect(passedOf(answers)).toBe(5 * STRICT);
     const refused = answers.at(-1) ?? expect.unreachable();
-    const problem = expectProblem(refused, 429, "rate-limited") as unknown as Record<string, unknown>;
-    expect(problem["violated-policies"]).toEqual(["strict-address"]);
+    expectViolated(refused, "rate-limited", ["strict-address"]);
     expect(limitOf(refused)).toBe(String(5 * STRICT));
   });
 
@@ -157,8 +174,7 @@ describe.each([
     );
     expect(passedOf(attempts)).toBe(20 * STRICT);
     const refused = await invitation(made, at(callers[20] ?? made.owner, 0), from(20));
-    const problem = expectProblem(refused, 429, "rate-limited") as unknown as Record<string, unknown>;
-    expect(problem["violated-policies"]).toEqual(["strict-workspace"]);
+    expectViolated(refused, "rate-limited", ["strict-workspace"]);
     expect(limitOf(refused)).toBe(String(20 * STRICT));
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
   });
@@ -283,6 +299,12 @@ async function expectInsured(org: OwnedOrg, place: OwnedWorkspace, stranger: Use
   expect(statuses(answers)).toEqual([200, 429]);
   expect(passedOf(answers)).toBe(Math.floor(STANDARD / 10));
   expectProblem(await write(stranger, place), 404, "not-found");
+}
+
+/** A refusal that names these policies and no other. */
+function expectViolated(answer: Answer<unknown> | undefined, code: string, policies: string[]): void {
+  const problem = expectProblem(answer ?? expect.unreachable(), 429, code);
+  expect(Object(problem)["violated-policies"].sort()).toEqual(policies);
 }
 
 function write(caller: User, place: OwnedWorkspace): Promise<Answer<unknown>> {

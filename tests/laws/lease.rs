@@ -87,7 +87,11 @@ impl World {
                 self.admit(cost);
             }
             Charge::Denied { retry_after_ms, policies, view } => {
-                purse.denied(&Denial { retry_after_ms, policies, view, believe_ms: None }, cost, self.now_ms);
+                purse.denied(
+                    &Denial { retry_after_ms, policies, view, believe_ms: None, due: None },
+                    cost,
+                    self.now_ms,
+                );
             }
         }
     }

@@ -248,6 +248,7 @@ mod tests {
             policies: vec!["relaxed".to_owned()],
             view: grant(1).view,
             believe_ms: None,
+            due: None,
         };
         purse.denied(&denial, 1, 1_000);
         assert!(
@@ -269,6 +270,7 @@ mod tests {
             policies: vec!["relaxed".to_owned()],
             view: grant(1).view,
             believe_ms: None,
+            due: None,
         };
         purse.denied(&denial, 5, 20);
         assert!(matches!(purse.spend(30, 5), Spend::Denied(_)));

@@ -218,15 +218,19 @@ pub fn charge_up_to(buckets: &mut [Bucket], now_ms: u64, cost: u32, wish: Wish) 
 
 /// What a refusal says, and the blocks that begin with it.
 pub(super) fn deny(buckets: &mut [Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
-    let mut policies = Vec::new();
     for bucket in buckets.iter_mut().filter(|bucket| bucket.denies(now_ms, cost)) {
         bucket.block(now_ms);
-        policies.push(bucket.policy());
     }
-    let waits = buckets
-        .iter()
-        .filter(|bucket| !bucket.is_shadow)
-        .filter_map(|bucket| Some((bucket.refusal_ms(now_ms, cost)?, bucket)));
+    refusal(buckets, now_ms, cost)
+}
+
+/// What would refuse a charge, with nothing taken and no block begun: for a call that something else refuses already.
+/// `None` if nothing would.
+#[must_use]
+pub fn refusal(buckets: &[Bucket], now_ms: u64, cost: u32) -> Option<Charge> {
+    let refusing = || buckets.iter().filter(|bucket| bucket.denies(now_ms, cost));
+    let policies = refusing().map(Bucket::policy).collect();
+    let waits = refusing().filter_map(|bucket| Some((bucket.refusal_ms(now_ms, cost)?, bucket)));
     let (retry_after_ms, longest) = waits.max_by_key(|(wait_ms, _)| *wait_ms)?;
     // The reset of a refusal is its wait: Retry-After must not come before it (RateLimit header draft, section 5).
     let view = LimitView { remaining: 0, reset_s: seconds_up(retry_after_ms), ..longest.view(now_ms) };
@@ -257,6 +261,21 @@ mod tests {
         // Only the caller's own bucket is blocked, and its block is stored before the answer.
         assert_eq!(buckets[1..], before[1..]);
         assert_eq!(buckets[0].unsaved().map(|row| row.block_until_ms), Some(305_000));
+    }
+
+    #[test]
+    fn who_only_looks_begins_no_block() {
+        let mut buckets = buckets(Tier::Strict);
+        assert_eq!(refusal(&buckets, 5_000, 1), None);
+        for _ in 0..10 {
+            let _ = charge(&mut buckets, 5_000, 1);
+        }
+        // Without a block the eleventh would wait for one token, at ten a minute.
+        let refused = refusal(&buckets, 5_000, 1);
+        assert!(
+            matches!(&refused, Some(Charge::Denied { retry_after_ms: 6_000, policies, .. }) if policies == &["strict"])
+        );
+        assert_eq!(charge(&mut buckets, 11_000, 1).map(|charge| matches!(charge, Charge::Allowed { .. })), Some(true));
     }
 
     #[test]

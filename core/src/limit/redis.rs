@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{deny, nearest};
+use super::bucket::{deny, nearest, refusal};
 use super::{Bucket, BucketSpec, Charge, Mark, Stored, Wish};
 
 /// The script as Redis runs it.
@@ -95,13 +95,7 @@ type State = [u64; 3];
 #[must_use]
 pub fn read(due: &Due, reply: &[u64]) -> Option<Charged> {
     let (&[paid, extra], states) = reply.split_first_chunk::<2>()?;
-    let (states, []) = states.as_chunks::<3>() else { return None };
-    if states.len() != due.buckets.len() {
-        return None;
-    }
-    let told = due.buckets.iter().zip(states);
-    let shadow = told.clone().map(|(bucket, state)| would_refuse(bucket, state)).collect::<Option<Vec<_>>>()?;
-    let mut buckets = told.map(|(bucket, state)| possible(bucket, state)).collect::<Option<Vec<_>>>()?;
+    let (mut buckets, shadow) = told(due, states)?;
     let charge = match paid {
         1 => paid_for(due, &buckets, extra)?,
         0 if extra == 0 => deny(&mut buckets, 0, due.cost)?,
@@ -109,6 +103,30 @@ pub fn read(due: &Due, reply: &[u64]) -> Option<Charged> {
     };
     let names = buckets.iter().zip(shadow).filter(|(_, refuses)| *refuses).map(|(bucket, _)| bucket.policy());
     Some(Charged { charge, extra: u32::try_from(extra).ok()?, shadow: names.collect() })
+}
+
+/// What to ask of the same buckets to charge nothing: an answer to it is read by [`refusal_of`].
+#[must_use]
+pub fn look(due: &Due) -> Due {
+    Due { cost: 0, wanted: 0, ..due.clone() }
+}
+
+/// What would refuse the call that is due, by an answer to [`look`]; none if nothing would, or the answer is impossible.
+#[must_use]
+pub fn refusal_of(due: &Due, reply: &[u64]) -> Option<Charge> {
+    let (_, states) = reply.split_first_chunk::<2>()?;
+    let (buckets, _) = told(due, states)?;
+    refusal(&buckets, 0, due.cost)
+}
+
+/// The buckets as the reply has them, and which of them are in shadow and would have refused.
+fn told(due: &Due, states: &[u64]) -> Option<(Vec<Bucket>, Vec<bool>)> {
+    let (states, []) = states.as_chunks::<3>() else { return None };
+    if states.len() != due.buckets.len() {
+        return None;
+    }
+    let told = due.buckets.iter().zip(states);
+    told.map(|(bucket, state)| Some((possible(bucket, state)?, would_refuse(bucket, state)?))).collect()
 }
 
 /// Only a bucket in shadow only would have refused.
@@ -189,6 +207,19 @@ mod tests {
         };
         assert_eq!(policies, ["standard", "standard-workspace"]);
         assert_eq!((retry_after_ms, view.policy.as_str(), view.reset_s), (60_000, "standard", 60));
+    }
+
+    #[test]
+    fn who_only_looks_charges_nothing_and_is_told_what_would_refuse() {
+        let looked = command("staging", "org:org_1", &look(&due()));
+        assert_eq!(looked.get(5..8).map(<[String]>::concat), Some("003".to_owned()), "no cost, no wish");
+        let there = refusal_of(&due(), &[1, 0, 58_800_000, 0, 0, 0, 0, 0]);
+        assert_eq!(there, None, "two tokens are left, and two are due");
+        let refused = refusal_of(&due(), &[1, 0, 59_400_000, 0, 0, 0, 0, 0]);
+        assert!(
+            matches!(refused, Some(Charge::Denied { retry_after_ms: 600, policies, .. }) if policies == ["standard"])
+        );
+        assert_eq!(refusal_of(&due(), &[1, 0, 1]), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use drey_core::limit::{
-    Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to, would_refuse,
+    Bucket, BucketKind, BucketSpec, Charge, Limits, Mark, Stored, Tier, Wish, bucket_name, charge_up_to, refusal,
+    would_refuse,
 };
 use drey_core::role::Plan;
 use drey_core::settings::Effective;
@@ -80,14 +81,7 @@ impl Meter {
         price: Price,
         now_ms: u64,
     ) -> worker::Result<Option<(Charge, u32, Vec<String>)>> {
-        self.prepare()?;
-        let (names, specs): (Vec<_>, Vec<_>) =
-            payer.buckets(&settings.limits, price.tier, price.plan).into_iter().unzip();
-        let mut held = Vec::with_capacity(names.len());
-        for (name, spec) in names.iter().zip(specs) {
-            let bucket = self.bucket(name, spec, now_ms)?;
-            held.push(bucket.in_shadow(settings.is_shadow(&bucket.policy())));
-        }
+        let (names, mut held) = self.buckets(settings, payer, price, now_ms)?;
         let shadow = would_refuse(&held, now_ms, price.cost);
         let outcome = charge_up_to(&mut held, now_ms, price.cost, price.wish);
         for (name, mut bucket) in names.into_iter().zip(held) {
@@ -99,6 +93,37 @@ impl Meter {
         }
         self.sweep(now_ms)?;
         Ok(outcome.map(|(charge, extra)| (charge, extra, shadow)))
+    }
+
+    /// What would refuse this price, with nothing charged and nothing stored.
+    pub(super) fn refusal(
+        &self,
+        settings: &Effective,
+        payer: &Payer,
+        price: Price,
+        now_ms: u64,
+    ) -> worker::Result<Option<Charge>> {
+        let (_, held) = self.buckets(settings, payer, price, now_ms)?;
+        Ok(refusal(&held, now_ms, price.cost))
+    }
+
+    /// The buckets of a payer as they stand, with their names.
+    fn buckets(
+        &self,
+        settings: &Effective,
+        payer: &Payer,
+        price: Price,
+        now_ms: u64,
+    ) -> worker::Result<(Vec<String>, Vec<Bucket>)> {
+        self.prepare()?;
+        let (names, specs): (Vec<_>, Vec<_>) =
+            payer.buckets(&settings.limits, price.tier, price.plan).into_iter().unzip();
+        let mut held = Vec::with_capacity(names.len());
+        for (name, spec) in names.iter().zip(specs) {
+            let bucket = self.bucket(name, spec, now_ms)?;
+            held.push(bucket.in_shadow(settings.is_shadow(&bucket.policy())));
+        }
+        Ok((names, held))
     }
 
     /// The table is made at the first charge, not at construction: a gate that only ever refuses strangers stores
