@@ -13,6 +13,7 @@ mod leases;
 mod limiter;
 mod operator;
 mod remembered;
+mod strangers;
 mod tenant;
 
 use std::rc::Rc;
@@ -39,6 +40,7 @@ pub use insurance::Insurance;
 pub use jwks::KeySets;
 pub use leases::Leases;
 pub use remembered::Remembered;
+pub use strangers::Strangers;
 pub use tenant::agree as tenant_headers_agree;
 
 /// A verified person, or an API key that acts as one. The credential itself is kept nowhere.

@@ -9,7 +9,7 @@ use drey_durable_objects::environment::ConfigError;
 use drey_store::Neon;
 use worker::Env;
 
-use crate::admission::{ApiKeys, Floods, Insurance, KeySets, Leases, Remembered, Verified};
+use crate::admission::{ApiKeys, Floods, Insurance, KeySets, Leases, Remembered, Strangers, Verified};
 use crate::cache::flights::Flights;
 use crate::cache::memory::Memory;
 use crate::cache::public::Tags;
@@ -44,6 +44,8 @@ pub struct App {
     pub keys: KeySets,
     /// Tenants that do not exist for a caller.
     pub remembered: Remembered,
+    /// Callers who name tenants that are not theirs.
+    pub strangers: Strangers,
     /// Addresses that call too much without a known credential.
     pub floods: Floods,
     /// How much is under way.
@@ -94,6 +96,7 @@ impl App {
             api_keys: ApiKeys::default(),
             keys: KeySets::default(),
             remembered: Remembered::default(),
+            strangers: Strangers::default(),
             floods: Floods::default(),
             load: Load::new(config.max_in_flight, config.max_body_bytes),
             memory: Memory::default(),

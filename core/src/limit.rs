@@ -12,6 +12,7 @@ mod insurance;
 pub mod redis;
 mod settings;
 mod stored;
+mod strangers;
 
 pub use bucket::{Bucket, Charge, Wish, charge, charge_up_to, refusal, would_refuse};
 pub use gcra::{BucketSpec, Clock, Gcra, Take};
@@ -21,6 +22,7 @@ pub use settings::{
     DailyOverride, Limits, LimitsOverride, PlanFactors, PlanOverride, SettingsError, TierOverride, TierSettings,
 };
 pub use stored::{Mark, Stored, bucket_name, mark};
+pub use strangers::{Account, Strangers};
 
 text_enum! {
     /// How dear a route is. Every row of the route table names one.

@@ -58,6 +58,7 @@ async fn ask(
     wish: Wish,
     least_revision: Option<i64>,
 ) -> Outcome<(Rc<Grant>, LimitView)> {
+    may_ask(request, key, need)?;
     let admit = Admit {
         principal: Some(key.user),
         api_key: key.program,
@@ -91,7 +92,9 @@ async fn ask(
             leases.asked(key);
             // A gate that does not charge cannot slow whoever makes revisions up; this isolate can.
             if request.app.config.provider == Provider::Redis {
-                request.app.insurance.charge_stranger(&request.app.settings.effective().limits, key.user)?;
+                let (strangers, limits) = (&request.app.strangers, request.app.settings.effective().limits);
+                strangers.may_ask(&limits, (key.user, key.program))?;
+                strangers.charge(&limits, (key.user, key.program));
             }
             return Err(revision_unknown());
         }
@@ -115,6 +118,23 @@ async fn ask(
     }
     // The isolate remembered a revision that no longer exists; without it the gate has the answer.
     Box::pin(ask(request, key, need, Wish::default(), None)).await
+}
+
+/// Before a tenant is asked after somebody in whom this isolate has not met him: a made-up name costs an object and a query.
+fn may_ask(request: &Request<'_>, key: Key, need: Need) -> Outcome<()> {
+    let app = request.app;
+    let tenant = match key.subject {
+        Subject::Workspace(id) => id.uuid(),
+        Subject::Org(id) => id.uuid(),
+        Subject::User(_) | Subject::Anonymous(_) => return Ok(()),
+    };
+    if app.leases.has_met(key) {
+        return Ok(());
+    }
+    let refused = need.least_revision.is_none() && app.remembered.absent(key.user, tenant, clock::now_ms());
+    let may = app.strangers.may_ask(&app.settings.effective().limits, (key.user, key.program));
+    let outcome = if refused { Err(Problem::not_found()) } else { may };
+    outcome.inspect_err(|_| app.leases.dropped(key))
 }
 
 fn revision_unknown() -> Problem {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant};
 use drey_core::limit::redis::Due;
-use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, Given, LimitView, Limits, Tier, charge, insured};
+use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, Given, LimitView, Tier, insured};
 use drey_core::role::{Plan, Region};
 use drey_durable_objects::workspace_gate::{Admit, Subject};
 use drey_store::{Caller, Session, gate};
@@ -74,30 +74,12 @@ impl Insurance {
         self.insure(insured(own.spec), user, admit)
     }
 
-    /// Charges a caller for naming a tenant that is not his: no gate of a stranger may keep his account.
-    pub fn charge_stranger(&self, limits: &Limits, user: UserId) -> Outcome<()> {
-        let spec = limits.bucket(Tier::Anonymous, BucketKind::Principal, Plan::Free);
-        let charged =
-            self.with_bucket(spec, user, None, |bucket, now_ms| charge(std::slice::from_mut(bucket), now_ms, 1));
-        view(charged).map(|_| ())
-    }
-
     fn insure(&self, spec: BucketSpec, user: UserId, admit: &Admit) -> Outcome<LimitView> {
-        let mut given = self.given.borrow_mut();
-        view(self.with_bucket(spec, user, admit.api_key, |bucket, now_ms| given.charge(bucket, now_ms, admit.cost)))
-    }
-
-    fn with_bucket<T>(
-        &self,
-        spec: BucketSpec,
-        user: UserId,
-        api_key: Option<ApiKeyId>,
-        work: impl FnOnce(&mut Bucket, u64) -> T,
-    ) -> T {
         let (mut buckets, now_ms) = (self.buckets.borrow_mut(), clock::now_ms());
-        let bucket = buckets.get_or_insert_mut((user, api_key, spec.tier, spec.burst), || Bucket::fresh(spec));
+        let insured = (user, admit.api_key, spec.tier, spec.burst);
+        let bucket = buckets.get_or_insert_mut(insured, || Bucket::fresh(spec));
         *bucket = bucket.with_spec(spec, now_ms);
-        work(bucket, now_ms)
+        view(self.given.borrow_mut().charge(bucket, now_ms, admit.cost))
     }
 }
 

@@ -212,6 +212,11 @@ impl Leases {
         held.purse(need.tier).denied(denial, need.cost, now_ms);
     }
 
+    /// Whether a gate has let him in here before, as far as this isolate remembers.
+    pub(super) fn has_met(&self, key: Key) -> bool {
+        self.held.borrow().peek(&key).is_some_and(|held| held.grant.is_some())
+    }
+
     /// Takes the end of an attempt that brought neither grant nor denial of this caller.
     pub(super) fn asked(&self, key: Key) {
         if let Some(held) = self.held.borrow_mut().get_mut(&key) {

@@ -91,7 +91,9 @@ fn own_workspace(request: &Request<'_>, principal: &Principal, workspace: Worksp
     if principal.key.as_ref().is_none_or(|key| key.workspace == workspace) {
         return Ok(());
     }
-    request.app.insurance.charge_stranger(&request.app.settings.effective().limits, principal.user)?;
+    let limits = request.app.settings.effective().limits;
+    request.app.strangers.may_ask(&limits, principal.named())?;
+    request.app.strangers.charge(&limits, principal.named());
     Err(Problem::not_found())
 }
 
@@ -121,12 +123,15 @@ fn refused_lately(request: &Request<'_>, principal: &Principal, tenant: uuid::Uu
     if refused { Err(Problem::not_found()) } else { Ok(()) }
 }
 
-/// Remembers a refusal, and that it cost something: who walks through ids is charged like somebody unknown.
+/// Remembers a refusal, and that it cost something: who walks through ids is charged for each like somebody unknown.
 fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: Problem) -> Problem {
     if problem.refusal.code != Code::NotFound {
         return problem;
     }
-    request.app.remembered.refuse(principal.user, tenant, clock::now_ms());
-    let charged = request.app.insurance.charge_stranger(&request.app.settings.effective().limits, principal.user);
-    charged.err().unwrap_or(problem)
+    let (app, now_ms) = (request.app, clock::now_ms());
+    if !app.remembered.absent(principal.user, tenant, now_ms) {
+        app.strangers.charge(&app.settings.effective().limits, principal.named());
+    }
+    app.remembered.refuse(principal.user, tenant, now_ms);
+    problem
 }

@@ -105,6 +105,14 @@ impl Gcra {
         Take::Allowed { remaining: self.remaining(spec, now_ms), reset_ms: self.reset_ms(now_ms) }
     }
 
+    /// Takes one token that may not be there. What is missing is waited for, but never for longer than `most_ms` beyond an
+    /// empty bucket.
+    pub(super) fn owe(&mut self, spec: &BucketSpec, now_ms: u64, most_ms: u64) {
+        let at_us = now_ms.saturating_mul(1000);
+        let latest_us = at_us.saturating_add(spec.tolerance_us()).saturating_add(most_ms.saturating_mul(1000));
+        self.full_at_us = self.full_at_us.max(at_us).saturating_add(spec.interval_us()).min(latest_us);
+    }
+
     /// The same bucket when `old` settings give way to `new` ones: as many tokens are missing, rounded up, and never more
     /// than there are.
     #[must_use]

@@ -11,7 +11,7 @@ use super::{Bucket, BucketSpec, Charge, Gcra, Take, Tier};
 
 /// The share of a limit that one isolate gives away by itself: ten isolates together give what the gate would have.
 const SHARE: u64 = 10;
-/// An isolate gives in all what so many callers may have at once.
+/// An isolate gives in all what so many callers may have at once, and asks for as many strangers.
 const CALLERS: u64 = 100;
 
 /// What one isolate gives away of a bucket.
@@ -53,7 +53,8 @@ impl Given {
     }
 }
 
-fn together(own: &BucketSpec) -> BucketSpec {
+/// What a hundred callers may have.
+pub(super) fn together(own: &BucketSpec) -> BucketSpec {
     BucketSpec { limit: own.limit.saturating_mul(CALLERS), burst: own.burst.saturating_mul(CALLERS), ..*own }
 }
 
