@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn grant() -> Grant {
-        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 99, reset_s: 1 };
+        let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 99, reset_s: 1 };
         Grant {
             role: "editor".to_owned(),
             org: None,

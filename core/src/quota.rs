@@ -226,7 +226,7 @@ impl Purse {
         let day = self.today(length.day(now_ms));
         let used = self.used(day);
         LimitView {
-            policy: POLICY.to_owned(),
+            policy: POLICY.into(),
             limit: quota,
             window_s: length.seconds(),
             remaining: quota.saturating_sub(used).saturating_add(self.units(day)).min(quota),
@@ -382,10 +382,7 @@ mod tests {
         let mut purse = Purse::default();
         purse.granted(Granted { day: Day(1), units: 5, used: 45 }, 1_500);
         let view = purse.view(LENGTH, 60, 1_500);
-        assert_eq!(
-            (view.policy.as_str(), view.limit, view.window_s, view.remaining, view.reset_s),
-            ("daily", 60, 1, 20, 1)
-        );
+        assert_eq!((&*view.policy, view.limit, view.window_s, view.remaining, view.reset_s), ("daily", 60, 1, 20, 1));
     }
 
     /// Gates find their units by this after a deploy.

@@ -127,6 +127,6 @@ async fn platform(request: &Request<'_>, tier: Tier) -> Option<bool> {
 fn by_platform(tier: Tier) -> Denial {
     let limit = if tier == Tier::SignIn { 60 } else { 600 };
     let (policy, reset_s) = (tier.as_str().to_owned(), seconds_up(PLATFORM_RETRY_MS));
-    let view = LimitView { policy: policy.clone(), limit, window_s: PLATFORM_WINDOW_S, remaining: 0, reset_s };
+    let view = LimitView { policy: policy.as_str().into(), limit, window_s: PLATFORM_WINDOW_S, remaining: 0, reset_s };
     Denial { retry_after_ms: PLATFORM_RETRY_MS, policies: vec![policy], view, believe_ms: None, due: None }
 }

@@ -118,7 +118,7 @@ fn known<R: std::fmt::Display>(state: gate::GateState<R>) -> Grant {
 }
 
 fn tenantless() -> Grant {
-    let view = LimitView { policy: "insurance".to_owned(), limit: 1, window_s: 1, remaining: 0, reset_s: 1 };
+    let view = LimitView { policy: "insurance".into(), limit: 1, window_s: 1, remaining: 0, reset_s: 1 };
     Grant {
         role: String::new(),
         org: None,

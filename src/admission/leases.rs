@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn grant(tokens: u32) -> Rc<Grant> {
-        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 9, reset_s: 1 };
+        let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 9, reset_s: 1 };
         Rc::new(Grant {
             role: "editor".to_owned(),
             org: None,

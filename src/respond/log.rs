@@ -51,7 +51,7 @@ macro_rules! event {
             cache = facts.cache.map_or("", CacheStatus::short),
             stale_ms = facts.stale_ms,
             limit_remaining = limits.map_or(0, |view| view.remaining),
-            limit_policy = limits.map_or("", |view| view.policy.as_str()),
+            limit_policy = limits.map_or("", |view| &*view.policy),
             bytes = answer.body.len(),
         );
     }};

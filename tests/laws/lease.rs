@@ -97,7 +97,7 @@ impl World {
     }
 }
 
-fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
+pub(crate) fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
     Grant {
         role: "viewer".to_owned(),
         org: None,

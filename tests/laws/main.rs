@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a law that cannot be set up has failed")]
 
+mod allocation;
 mod api_key;
 mod clock;
 mod cursor;

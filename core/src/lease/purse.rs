@@ -189,7 +189,7 @@ mod tests {
     use crate::role::{Plan, Region};
 
     fn grant(tokens: u32) -> Grant {
-        let view = LimitView { policy: "relaxed".to_owned(), limit: 500, window_s: 60, remaining: 100, reset_s: 1 };
+        let view = LimitView { policy: "relaxed".into(), limit: 500, window_s: 60, remaining: 100, reset_s: 1 };
         Grant {
             role: "viewer".to_owned(),
             org: None,

@@ -89,7 +89,7 @@ impl Bucket {
     #[must_use]
     pub fn view(&self, now_ms: u64) -> LimitView {
         LimitView {
-            policy: self.policy(),
+            policy: self.policy().into(),
             limit: self.spec.limit,
             window_s: seconds_up(self.spec.window_ms).max(1),
             remaining: self.gcra.remaining(&self.spec, now_ms),
@@ -305,7 +305,7 @@ mod tests {
             let Some((Charge::Allowed { view }, extra)) = charge_up_to(&mut buckets, 5_000, 1, wish) else {
                 unreachable!("the address has fifty, and nothing else refuses")
             };
-            assert_eq!(view.policy, "strict-address");
+            assert_eq!(&*view.policy, "strict-address");
             assert!(call < 10 || extra == 0, "what would be refused is never prepaid");
             if extra > 0 {
                 buckets = shadow;

@@ -3,13 +3,15 @@
 //! In scope: the draft's structured fields (draft-ietf-httpapi-ratelimit-headers-10) and the two common families of
 //! `x-` headers. Out of scope: `Retry-After`, which the problem carries.
 
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 /// One policy and where the caller stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitView {
-    /// The policy's name, such as `standard` or `standard-workspace`.
-    pub policy: String,
+    /// The policy's name, such as `standard` or `standard-workspace`; shared, because every call that is let in shows it.
+    pub policy: Rc<str>,
     /// Requests per window.
     pub limit: u64,
     /// The window, in seconds; at least 1.
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn both_families_say_the_same() {
-        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 50, reset_s: 30 };
+        let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 50, reset_s: 30 };
         let lines: Vec<String> =
             headers(&view, None).into_iter().map(|(name, value)| format!("{name}: {value}")).collect();
         assert_eq!(
@@ -84,14 +86,9 @@ mod tests {
 
     #[test]
     fn the_day_stands_beside_the_tier_and_shows_when_it_is_nearer_its_end() {
-        let view = LimitView { policy: "standard".to_owned(), limit: 100, window_s: 60, remaining: 50, reset_s: 30 };
-        let day = |remaining| LimitView {
-            policy: "daily".to_owned(),
-            limit: 1000,
-            window_s: 86_400,
-            remaining,
-            reset_s: 3600,
-        };
+        let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 50, reset_s: 30 };
+        let day =
+            |remaining| LimitView { policy: "daily".into(), limit: 1000, window_s: 86_400, remaining, reset_s: 3600 };
         let lines = |remaining| {
             headers(&view, Some(&day(remaining))).into_iter().take(4).map(|(_, value)| value).collect::<Vec<_>>()
         };

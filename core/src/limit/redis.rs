@@ -199,14 +199,14 @@ mod tests {
         else {
             unreachable!("it was paid")
         };
-        assert_eq!((view.policy.as_str(), view.remaining, view.reset_s), ("standard", 89, 7));
+        assert_eq!((&*view.policy, view.remaining, view.reset_s), ("standard", 89, 7));
         let Some(Charged { charge: Charge::Denied { retry_after_ms, policies, view }, extra: 0, .. }) =
             read(&due(), &[0, 0, 59_000_000, 60_000, 0, 60_000_000, 0, 0])
         else {
             unreachable!("it was refused")
         };
         assert_eq!(policies, ["standard", "standard-workspace"]);
-        assert_eq!((retry_after_ms, view.policy.as_str(), view.reset_s), (60_000, "standard", 60));
+        assert_eq!((retry_after_ms, &*view.policy, view.reset_s), (60_000, "standard", 60));
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         else {
             unreachable!("it was paid")
         };
-        assert_eq!((view.policy.as_str(), shadow), ("standard-workspace", vec!["standard".to_owned()]));
+        assert_eq!((&*view.policy, shadow), ("standard-workspace", vec!["standard".to_owned()]));
         // It refuses nothing: somebody else must have.
         assert_eq!(read(&[0, 0, 60_000_000, 60_000, 1, 330_000, 0, 0]), None);
         assert_eq!(read(&[1, 0, 60_000_000, 60_000, 2, 330_000, 0, 0]), None);
