@@ -1,10 +1,11 @@
 /**
- * Upstash's Redis REST interface on loopback, in front of an engine (`redis/engine.ts`), with faults and counters for
- * tests under `/admin`. Out of scope: subscriptions, resp2 answers, the read-only token.
+ * Upstash's Redis REST interface on loopback, in front of an engine (`redis/engine.ts`), with faults, counters and
+ * all that is held for tests under `/admin`. Out of scope: subscriptions, resp2 answers, the read-only token.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { answerFaults, delay, type Fault, Faults } from "./faults.ts";
 import { type Listening, listen, readBody, send, sendJson } from "./http.ts";
+import { entries } from "./redis/entries.ts";
 import { type Engine, encode, type Json, RedisError, type Reply } from "./redis/reply.ts";
 import { BadRequest, parseCall, type RestCall } from "./redis/request.ts";
 
@@ -48,6 +49,7 @@ async function route(parts: Parts, request: IncomingMessage, response: ServerRes
   const [, first, second, third] = url.pathname.split("/");
   if (first === "admin" && second === "faults") return answerFaults(parts.faults, third, request, response);
   if (first === "admin" && second === "counters") return sendJson(response, 200, parts.counters);
+  if (first === "admin" && second === "entries") return sendJson(response, 200, await entries(parts.engine));
   if (!METHODS.includes(request.method ?? "")) return sendError(response, 405, "ERR method not allowed");
   if (!mayEnter(parts.token, url, request)) {
     return sendError(response, 401, "WRONGPASS invalid or missing auth token");

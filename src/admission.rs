@@ -18,7 +18,7 @@ mod tenant;
 
 use std::rc::Rc;
 
-use drey_core::id::UserId;
+use drey_core::id::{OrgId, UserId, WorkspaceId};
 use drey_core::lease::{Denial, Grant};
 use drey_core::limit::{LimitView, Tier};
 use drey_core::quota;
@@ -87,8 +87,7 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
     let principal = credential::verify(request).await?;
     facts.actor = Some(principal.user);
     facts.api_key = principal.key.as_ref().map(|key| key.id);
-    facts.tenant =
-        request.parameters.first().filter(|_| request.route.policy.who != Who::User).map(|(_, id)| id.clone());
+    facts.tenant = tenant_of(request);
     // A key belongs to one workspace: outside of it there is nothing for it, not even its creator's limits.
     if let (Some(key), Who::Public | Who::Operator | Who::User | Who::Org(_)) =
         (&principal.key, request.route.policy.who)
@@ -100,6 +99,17 @@ pub async fn admit(request: &Request<'_>, facts: &mut Facts) -> Outcome<Admitted
         Who::Org(_) => tenant::by_org(request, principal, tier, cost).await,
         Who::Workspace(_) => tenant::by_workspace(request, principal, tier, cost).await,
     }
+}
+
+/// The tenant that the path names: an id, and never what somebody has pasted in its place, because it is logged.
+fn tenant_of(request: &Request<'_>) -> Option<String> {
+    let (_, id) = request.parameters.first()?;
+    let is_one = match request.route.policy.who {
+        Who::Org(_) => OrgId::parse(id).is_ok(),
+        Who::Workspace(_) => WorkspaceId::parse(id).is_ok(),
+        Who::Public | Who::Operator | Who::User => false,
+    };
+    is_one.then(|| id.clone())
 }
 
 /// Tier and cost of the row, or what the settings have in their place.

@@ -5,7 +5,7 @@
 /** One set of Workers. */
 export interface Cell {
   apis: string[];
-  /** Takes `POST /evict`, `GET /logs` and `DELETE`. */
+  /** Takes `POST /evict`, `POST /search`, `GET /logs` and `DELETE`. */
   cell: string;
 }
 

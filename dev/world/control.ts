@@ -1,12 +1,15 @@
 /**
  * What tests may ask of the process that holds the world: more Workers, evictions, logs, databases.
  */
+import { rm } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
 import { createDatabase, dropDatabase, prepareDatabase, uniqueName } from "../database.ts";
 import { type Listening, listen, readJson, sendJson } from "../http.ts";
 import { ROOT } from "../paths.ts";
 import type { Services } from "../services.ts";
 import type { Cell } from "./addresses.ts";
+import { Leaks } from "./leaks.ts";
 import { startWorkers, type Workers } from "./workers.ts";
 
 export interface Control extends Listening {
@@ -26,10 +29,13 @@ interface CellOrder {
 interface Parts {
   services: Services;
   cells: Map<string, Workers>;
+  /** Folder of the cells' storage. */
+  data: string;
+  leaks: Leaks;
 }
 
-export async function startControl(services: Services): Promise<Control> {
-  const parts: Parts = { services, cells: new Map() };
+export async function startControl(services: Services, data: string): Promise<Control> {
+  const parts: Parts = { services, cells: new Map(), data, leaks: new Leaks(secretsOf(services)) };
   const listening = await listen(async (request, response) => {
     try {
       sendJson(response, 200, await route(parts, `http://${request.headers.host}`, request));
@@ -38,8 +44,12 @@ export async function startControl(services: Services): Promise<Control> {
     }
   });
   const close = async () => {
-    await Promise.all([...parts.cells.values()].map((workers) => workers.stop()));
+    await Promise.all([...parts.cells.keys()].map((id) => stopCell(parts, id)));
     await listening.close();
+    const held = await fetch(`${services.redis.admin}/entries`);
+    for (const entry of (await held.json()) as [string, string][])
+      parts.leaks.inText("Redis", entry.join(" "));
+    parts.leaks.end();
   };
   return {
     ...listening,
@@ -68,6 +78,8 @@ async function route(parts: Parts, self: string, request: IncomingMessage): Prom
       return {};
     case "GET cells :id logs":
       return workersOf(parts, id).logs;
+    case "POST cells :id search":
+      return search(parts, id, String(body.text));
     default:
       throw new Error(`the world has no ${request.method} ${request.url}`);
   }
@@ -80,13 +92,14 @@ async function startCell(
   isolates: number,
   broken?: string,
 ): Promise<Cell> {
+  const id = crypto.randomUUID();
   const workers = await startWorkers({
     root: ROOT,
+    storage: join(parts.data, id),
     vars: { ...parts.services.vars, ...vars, LIMITS: limits(vars.LIMITS) },
     isolates,
     broken,
   });
-  const id = crypto.randomUUID();
   parts.cells.set(id, workers);
   return { apis: workers.apis, cell: `${self}/cells/${id}` };
 }
@@ -96,10 +109,41 @@ function limits(own = "{}"): string {
   return JSON.stringify({ ...ONE_ADDRESS, ...JSON.parse(own) });
 }
 
+/** What it has said and kept is looked through once it has ended. */
 async function stopCell(parts: Parts, id: string): Promise<object> {
-  await workersOf(parts, id).stop();
+  const workers = workersOf(parts, id);
+  await workers.stop();
   parts.cells.delete(id);
+  const storage = join(parts.data, id);
+  parts.leaks.inText("a log", workers.logs.join("\n"));
+  await parts.leaks.inFolder("storage", storage);
+  await rm(storage, { recursive: true, force: true });
   return {};
+}
+
+/** Where a text stands that tests know to be there: what is searched is what is written. */
+async function search(parts: Parts, id: string, text: string): Promise<string[]> {
+  const leaks = new Leaks({ text });
+  leaks.inText("log", workersOf(parts, id).logs.join("\n"));
+  await leaks.inFolder("storage", join(parts.data, id));
+  return [...new Set(leaks.found.filter(({ kind }) => kind === "text").map(({ where }) => where))];
+}
+
+function secretsOf({ vars, neonConnection, redis }: Services): Record<string, string> {
+  const { INVITATION_SECRET = "", API_KEY_SECRET = "", OPERATOR_TOKEN = "" } = vars;
+  const { password } = new URL(neonConnection);
+  return {
+    INVITATION_SECRET,
+    API_KEY_SECRET,
+    OPERATOR_TOKEN,
+    redis: redis.token,
+    ...hidden("neon", password),
+  };
+}
+
+/** A password that is a word stands everywhere. */
+function hidden(name: string, password: string): Record<string, string> {
+  return password.length >= 12 ? { [name]: password } : {};
 }
 
 function workersOf(parts: Parts, id: string): Workers {

@@ -1,6 +1,6 @@
 /**
  * Vitest's global set-up: the services for every project, and the Worker three times for the project `edge`.
- * All of it ends with the run.
+ * All of it ends with the run, which fails if a secret then stands where none may (`leaks.ts`).
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,14 +20,19 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await stopForgotten();
   const undo: (() => Promise<void>)[] = [];
   const stop = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
+    const failures: unknown[] = [];
+    // One that fails, as a leak makes the control do, leaves none of the others running.
+    for (const step of undo.splice(0).reverse()) await step().catch((error) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const data = await mkdtemp(join(tmpdir(), "drey-test-"));
     undo.push(() => rm(data, { recursive: true, force: true }));
     const services = await startServices({ data, database: uniqueName("world"), disposable: true });
     undo.push(() => services.stop());
-    const control = await startControl(services);
+    const kept = await mkdtemp(join(tmpdir(), "drey-kept-"));
+    undo.push(() => rm(kept, { recursive: true, force: true }));
+    const control = await startControl(services, kept);
     undo.push(() => control.close());
     project.provide("world", await worldOf(project.name, services, control));
     return stop;

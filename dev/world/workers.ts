@@ -14,6 +14,8 @@ export interface WorkersOptions {
   /** Replace or add to the variables of `wrangler.toml`. */
   vars: Record<string, string>;
   isolates: number;
+  /** Folder of what objects and caches keep; else it goes with them. */
+  storage?: string;
   /** A binding whose objects fail every call, as objects do that are overloaded or cannot start. */
   broken?: string | undefined;
 }
@@ -36,6 +38,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     convertV4MiniflareOptions({
       host: LOOPBACK,
       port: 0,
+      ...(options.storage === undefined ? {} : { resourcePersistencePath: options.storage }),
       handleStructuredLogs: ({ message }) => logs.push(message),
       workers: [...names.map((own) => isolate(first, name, own, options.broken)), ...failing(options.broken)],
     }),

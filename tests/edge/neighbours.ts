@@ -31,6 +31,12 @@ export function neonFault(fault: Fault): Promise<{ fired(): Promise<number> }> {
   return arm(`${world().neonAdmin}/faults`, fault);
 }
 
+/** What Redis holds, keys and values. */
+export async function redisEntries(): Promise<string[]> {
+  const entries = await (await fetch(`${world().redisAdmin}/entries`)).json();
+  return (entries as [string, string][]).map((entry) => entry.join(" "));
+}
+
 /** Arms one fault of Redis; `match` is a piece of the command's JSON. */
 export function redisFault(fault: RedisFault): Promise<{ fired(): Promise<number> }> {
   return arm(`${world().redisAdmin}/faults`, fault);

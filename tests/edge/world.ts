@@ -35,6 +35,8 @@ export interface Cell {
   evict(objectClass: ObjectClass, name: string): Promise<void>;
   /** What the Workers wrote to the console so far. */
   logs(): Promise<string[]>;
+  /** In which log or file of objects and caches this text stands. */
+  search(text: string): Promise<string[]>;
 }
 
 /** A `Cell` of one test, which that test stops (`await using` does). */
@@ -144,6 +146,7 @@ function cellOf({ apis, cell }: CellAddresses): Cell {
       await post(`${cell}/evict`, { objectClass, name });
     },
     logs: async () => (await (await fetch(`${cell}/logs`)).json()) as string[],
+    search: async (text) => (await post(`${cell}/search`, { text })) as string[],
   };
 }
 
