@@ -19,6 +19,9 @@ const PASSED_ON = [
   "SELF_HOSTED",
 ];
 
+/** Where `npm run example` serves its page. */
+const EXAMPLES = "http://127.0.0.1:5173";
+
 /** The order to stop: Ctrl-C, a signal, or the disappearance of the npm that started us. */
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => stopping.abort(signal));
@@ -63,5 +66,5 @@ function vars(): Record<string, string> {
   const set = PASSED_ON.flatMap((name) =>
     process.env[name] === undefined ? [] : [[name, process.env[name]]],
   );
-  return { LOG_FORMAT: "console", ...Object.fromEntries(set) };
+  return { LOG_FORMAT: "console", CORS_ORIGINS: EXAMPLES, ...Object.fromEntries(set) };
 }

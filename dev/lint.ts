@@ -23,6 +23,7 @@ const CHECKS: [name: string, command: string, args: string[], env?: Record<strin
   ["TypeScript's form", program("biome"), ["check"]],
   ["TypeScript's types", program("tsc"), ["--noEmit"]],
   ["the client's types", program("tsc"), ["--noEmit", "--project", "clients/typescript"]],
+  ["the example's types", program("tsc"), ["--noEmit", "--project", "examples/presence"]],
   ["what the client is generated from", process.execPath, ["dev/client-types.ts", "--check"]],
 ];
 
