@@ -2,23 +2,24 @@
  * A Chromium for the tests that need a real browser: the one that CHROMIUM_BIN names, else one on PATH, else the system's package
  * where it may be installed.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { run } from "./command.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /** Others may be installing as well. */
 const APT = ["-qq", "-o", "DPkg::Lock::Timeout=300"];
+const QUIETLY = { DEBIAN_FRONTEND: "noninteractive" };
 
-/** The program. Throws, with what to install, where there is none and none to be had. */
-export function chromium(progress: (step: string) => void = console.log): string {
-  const found = process.env.CHROMIUM_BIN ?? onPath();
-  if (found) return found;
-  progress("no Chromium on PATH and no CHROMIUM_BIN: installing the system's");
-  install();
-  const installed = onPath();
-  if (installed) return installed;
-  throw new Error("this test needs Chromium: apt-get install chromium, or name one in CHROMIUM_BIN");
+/** For puppeteer. Throws, with what to install, where there is no Chromium and none to be had. */
+export async function chromium(): Promise<{ executablePath: string; args: string[] }> {
+  const executablePath = process.env.CHROMIUM_BIN ?? onPath() ?? (await installed());
+  if (!executablePath) {
+    throw new Error("this needs Chromium: apt-get install chromium, or name one in CHROMIUM_BIN");
+  }
+  // Chromium has no sandbox for root.
+  const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  return { executablePath, args: [...asRoot, "--disable-dev-shm-usage", "--disable-gpu"] };
 }
 
 function onPath(): string | undefined {
@@ -29,17 +30,12 @@ function onPath(): string | undefined {
 }
 
 /** Only root may; whether it went well shows in whether there is one then. */
-function install(): void {
-  if (process.getuid?.() !== 0) return;
-  spawnSync("apt-get", [...APT, "update"], { stdio: "ignore" });
-  spawnSync("apt-get", [...APT, "install", "-y", "--no-install-recommends", "chromium", "fonts-liberation"], {
-    stdio: "ignore",
-    env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-  });
-}
-
-/** For puppeteer. Chromium has no sandbox for root. */
-export function launchOptions(): { executablePath: string; args: string[] } {
-  const asRoot = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return { executablePath: chromium(), args: [...asRoot, "--disable-dev-shm-usage", "--disable-gpu"] };
+async function installed(): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  console.log("drey: no Chromium on PATH and no CHROMIUM_BIN: installing the system's");
+  const packages = ["chromium", "fonts-liberation"];
+  for (const command of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
+    await run("apt-get", [...APT, ...command], QUIETLY).catch(() => 1);
+  }
+  return onPath();
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
 import { createServer, type ViteDevServer } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { launchOptions } from "../../dev/chromium.ts";
+import { chromium } from "../../dev/chromium.ts";
 import { STATE } from "../../dev/paths.ts";
 import { freePort, LOOPBACK } from "../../dev/ports.ts";
 import config, { sessions } from "../../examples/presence/vite.config.ts";
@@ -34,7 +34,8 @@ beforeAll(async () => {
     plugins: [sessions(() => stack)],
   });
   await server.listen();
-  for (let n = 0; n < 2; n += 1) browsers.push(await puppeteer.launch(launchOptions()));
+  const options = await chromium();
+  for (let n = 0; n < 2; n += 1) browsers.push(await puppeteer.launch(options));
 }, INSTALLING_MS);
 afterAll(async () => {
   await Promise.all(browsers.map((browser) => browser.close()));

@@ -232,6 +232,21 @@ test("without sockets the room is heard by events, read-only", async () => {
   await poll("her leaving", async () => deaf.room.clients.length === 0);
 });
 
+test("a stream that ends is gone on with where it was", async () => {
+  const [place, wire] = [await home(brisk.api), network()];
+  using ada = enter(place.owner, place, { state: { n: 1 } });
+  using deaf = enter(place.owner, place, { WebSocket: null }, { fetch: wire.fetch });
+  await poll("ada", async () => deaf.room.clients.length === 1);
+  const heard: string[] = [];
+  deaf.room.on("status", (status) => heard.push(status));
+  const operator = { token: world().operatorToken, api: brisk.api } as User;
+  expectStatus(await call(operator, "POST", "/v1/operator/presence/drain", { workspaces: [place.id] }), 200);
+  await poll("it to listen again", async () => heard.join() === "waiting,listening");
+  expect(wire.sent.at(-1)?.headers.get("last-event-id")).toMatch(/^\d+-\d+$/);
+  ada.room.update({ n: 2 });
+  await poll("her move", async () => deaf.room.clients[0]?.state.n === 2);
+});
+
 test("sockets that never open give way to events", async () => {
   const [place, wire] = [await home(), wires()];
   using ada = enter(place.owner, place, { state: { n: 1 } });

@@ -7,6 +7,8 @@ export interface Hearing {
   timer: Timer;
   /** Aborts when the room is left. */
   signal: AbortSignal;
+  /** A stream goes on where the last one ended, without a `hello`. */
+  onResume(): void;
   /** `say` is there where the connection takes words. */
   onFrame(frame: Frame, say: Say | undefined): void;
 }

@@ -5,7 +5,9 @@ import type { Value } from "../api/types.ts";
 import type { Client } from "../client.ts";
 import { Events } from "../events.ts";
 import { ApiError, DreyError } from "../http/errors.ts";
+import type { Answer } from "../http/http.ts";
 import { insist } from "../http/insist.ts";
+import type { Hearing } from "./connection.ts";
 import { comeBackMs, type End, EXPIRED, isFinal, LOST, wasSteady } from "./ends.ts";
 import type { Frame, Moved, Peer } from "./frames.ts";
 import { Outbox, type Say, type Shown } from "./outbox.ts";
@@ -174,23 +176,25 @@ export class Room {
     const { http, timer } = this.#client;
     const [sockets, signal] = [this.#sockets, this.#signal];
     const insisting = { timer, signal, credential: http.credential };
-    const hearing = {
-      timer,
-      signal,
-      onFrame: (frame: Frame, say: Say | undefined) => this.#hear(frame, say),
-    };
-    if (!sockets || failures >= MOST_FAILURES) {
-      this.#streaming = new AbortController();
-      const listening = { http, to: this.#to, last: this.#last };
-      const until = AbortSignal.any([signal, this.#streaming.signal]);
-      return insist(() => listen(listening, { ...hearing, signal: until }), insisting);
-    }
-    const asked = { query: { client_id: this.clientId }, signal };
-    const { body } = await insist(() => {
-      this.#token = http.credential.token;
-      return http.call(TICKET, asked);
-    }, insisting);
+    const onFrame = (frame: Frame, say: Say | undefined) => this.#hear(frame, say);
+    const hearing = { timer, signal, onFrame, onResume: () => this.#isIn("listening") };
+    if (!sockets || failures >= MOST_FAILURES) return insist(() => this.#listen(hearing), insisting);
+    const { body } = await insist(() => this.#ticket(), insisting);
     return sit({ sockets, url: this.#url(), protocols: body.protocols, pingMs: this.#pingMs }, hearing);
+  }
+
+  #ticket(): Promise<Answer<typeof TICKET>> {
+    const { http } = this.#client;
+    this.#token = http.credential.token;
+    return http.call(TICKET, { query: { client_id: this.clientId }, signal: this.#signal });
+  }
+
+  #listen(hearing: Hearing): Promise<End> {
+    const { http } = this.#client;
+    this.#token = http.credential.token;
+    this.#streaming = new AbortController();
+    const signal = AbortSignal.any([hearing.signal, this.#streaming.signal]);
+    return listen({ http, to: this.#to, last: this.#last }, { ...hearing, signal });
   }
 
   #url(): string {
@@ -212,14 +216,18 @@ export class Room {
     this.#hellos += 1;
     this.#peers.begin(peers);
     if (more) void this.#fill(this.#hellos);
-    // Whoever was away, or has fallen behind, may have missed a notice.
-    this.#client.wakes.begin(this);
     if (say && say !== this.#say) {
       this.#say = say;
       if (this.#to) say(subscribing(this.#to));
       this.#outbox.begin(say, limits);
     }
-    this.#go(say ? "open" : "listening");
+    this.#isIn(say ? "open" : "listening");
+  }
+
+  #isIn(status: RoomStatus): void {
+    // Whoever was away, or has fallen behind, may have missed a notice.
+    this.#client.wakes.begin(this);
+    this.#go(status);
   }
 
   #notice(scopes: Moved[]): void {

@@ -26,11 +26,12 @@ interface Event {
 
 /** Resolves when it has ended; throws what refused it. */
 export async function listen({ http, to, last }: Listening, hearing: Hearing): Promise<End> {
-  const { timer, onFrame } = hearing;
+  const { timer, onFrame, onResume } = hearing;
   const ended = new AbortController();
   const signal = AbortSignal.any([hearing.signal, ended.signal]);
   const headers = { accept: "text/event-stream", ...(last.id ? { "last-event-id": last.id } : {}) };
   const response = await http.stream(READ, { headers, query: { at: to?.join(",") }, signal });
+  if (last.id) onResume();
   const since = timer.now();
   let heard = since;
   let told: Extract<Frame, { kind: "error" }> | undefined;
