@@ -1,7 +1,7 @@
 //! What becomes of the mutations of a push that met a stale base.
 //!
-//! In scope: causally later, merged, or diverged, for each mutation in its order. Out of scope: whether what stood still stands,
-//! which the database checks when it applies the decisions.
+//! In scope: causally later, merged, or diverged, for each mutation in its order, as many as one call can bear. Out of scope: whether
+//! what stood still stands, which the database checks when it applies the decisions.
 //!
 //! A write is only taken for a later one when its clock names the very mutation that stands. Vectors alone would not do: once the
 //! author of what stands is forgotten and pruned from both, a stale clock would look like a later one, and overwrite silently.
@@ -65,6 +65,10 @@ pub struct Decision<'a> {
     pub clock: Clock,
 }
 
+/// The most bytes of texts that one call compares: as many as Postgres tells at a time. So its answer, which has what stands
+/// or what was merged, is no larger. A small mutation may stand against a large entity: 500 of them would make 128 MiB.
+const MOST_COMPARED: usize = 4 * 1024 * 1024;
+
 /// A value, or none for what is deleted.
 type Text<'a> = Option<Cow<'a, str>>;
 
@@ -79,13 +83,19 @@ struct Chain<'a> {
 }
 
 /// Decides for the mutations of one client, in their order; none of them is rejected. Those that are not in `standing` are current.
+/// The last ones are left out where all would be too much: they are to be pushed again.
 #[must_use]
 pub fn decide<'a>(mutations: &[&'a Mutation<'a>], standing: &'a [Standing<'a>]) -> Vec<Decision<'a>> {
     let stale: BTreeMap<i64, &Standing<'_>> = standing.iter().map(|one| (one.id, one)).collect();
     let mut chains: BTreeMap<[&str; 4], Chain<'a>> = BTreeMap::new();
     let mut decisions = Vec::with_capacity(mutations.len());
+    let mut compared = 0_usize;
     for mutation in mutations {
         let stale = stale.get(&mutation.id).copied();
+        compared = compared.saturating_add(weight(mutation, chains.get(&entity(mutation)), stale));
+        if compared > MOST_COMPARED && !decisions.is_empty() {
+            break;
+        }
         let (verdict, chain) = match chains.remove(&entity(mutation)) {
             Some(chain) => follow(mutation, chain, stale),
             None => begin(mutation, stale),
@@ -107,6 +117,18 @@ fn entity<'a>(mutation: &'a Mutation<'_>) -> [&'a str; 4] {
 
 fn value<'a>(mutation: &'a Mutation<'a>) -> Text<'a> {
     mutation.value.map(|value| Cow::Borrowed(value.get()))
+}
+
+/// The bytes of the texts that have to be compared for it.
+fn weight(mutation: &Mutation<'_>, chain: Option<&Chain<'_>>, stale: Option<&Standing<'_>>) -> usize {
+    let of = |texts: [Option<&str>; 2]| {
+        texts.into_iter().flatten().chain(mutation.value.map(RawValue::get)).map(str::len).sum()
+    };
+    match (chain, stale) {
+        (Some(chain), _) if chain.mine != chain.current => of([chain.mine.as_deref(), chain.current.as_deref()]),
+        (None, Some(stale)) => of([stale.base, stale.value].map(|value| value.map(RawValue::get))),
+        (Some(_), _) | (None, None) => 0,
+    }
 }
 
 /// The first mutation of an entity.
@@ -280,6 +302,20 @@ mod tests {
         // One that is current stands with those after it that are not.
         assert_eq!(decided(&mine[..2], &stale[1..2]), ["apply", "apply"].map(|text| (text.to_owned(), Some(9))));
         assert_eq!(decided(&mine[..2], &[]), ["apply", "apply"].map(|text| (text.to_owned(), None)));
+    }
+
+    /// Only the first of them is stale to Postgres; the others name the version that stands.
+    #[test]
+    fn small_edits_of_a_large_entity_are_decided_some_at_a_time() {
+        let theirs = format!(r#"{{"a":1,"t":"{}"}}"#, "x".repeat(200_000));
+        let mine: Vec<String> =
+            (3..=500).map(|id| mutation(id, "5", r#"{"me":3}"#, &format!(r#"{{"a":1,"m":{id}}}"#))).collect();
+        let decided = decided(&mine, &[standing(3, &theirs, r#"{"a":1}"#)]);
+        assert_eq!(decided.len(), MOST_COMPARED / 200_000);
+        assert!(decided.iter().all(|(verdict, version)| verdict.starts_with("merge") && *version == Some(9)));
+        // What fits nowhere else is decided alone.
+        let huge = format!(r#"{{"a":1,"t":"{}"}}"#, "x".repeat(MOST_COMPARED));
+        assert_eq!(self::decided(&mine, &[standing(3, &huge, r#"{"a":1}"#)]).len(), 1);
     }
 
     #[test]

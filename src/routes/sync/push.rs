@@ -46,7 +46,7 @@ pub(in crate::routes) async fn push(call: &Call<'_>) -> Outcome<Answer> {
 
 fn answer(mutations: &[Mutation<'_>], told: &Told) -> Answer {
     let PushResult { results, last_mutation_id, scopes, .. } = &told.result;
-    // What did not fit beside the states of those before it was not sent again.
+    // What did not fit beside those before it was not sent again.
     let left: Vec<String> = mutations
         .iter()
         .skip(told.sent)
@@ -156,7 +156,11 @@ impl Pushing<'_, '_> {
             }
             sent += usize::from(outlined.id == mutation.id);
         }
-        self.send(sent, &decide(&open, &standing), else_diverge).await
+        let decisions = decide(&open, &standing);
+        // What is too much to decide at once is not sent, as what is too much to be told.
+        let left = open.get(decisions.len()).map(|left| left.id);
+        let sent = self.mutations.iter().take(sent).take_while(|mutation| Some(mutation.id) != left).count();
+        self.send(sent, &decisions, else_diverge).await
     }
 
     /// The scopes that this push has moved, with what it has added to those at which somebody waits.
