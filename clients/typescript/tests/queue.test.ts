@@ -4,7 +4,10 @@ import { home } from "../../../tests/edge/actors.ts";
 import { neonFault } from "../../../tests/edge/neighbours.ts";
 import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { poll, world } from "../../../tests/edge/world.ts";
-import type { Told } from "../src/index.ts";
+import { memoryStore, type Told } from "../src/index.ts";
+import { deliver } from "../src/queue/outcomes.ts";
+import { META, metaOf, outcomeKey } from "../src/queue/records.ts";
+import { beginAgain } from "../src/queue/renumber.ts";
 import { clientOf, DISKS, network, next, pushes, quickTimer } from "./place.ts";
 
 const request = (id: string) => ({ type: "request", id });
@@ -153,4 +156,17 @@ test("each request names the tenant", async () => {
   for (const { headers } of wire.sent) {
     expect([headers.get("x-org-id"), headers.get("x-workspace-id")]).toEqual([place.org_id, place.id]);
   }
+});
+
+test("an outcome from before the client began again is told, and acknowledges nothing of what comes after", async () => {
+  const store = memoryStore();
+  await store.transact(async (transaction) => {
+    const meta = await metaOf(transaction);
+    transaction.put(META, { ...meta, last_id: 7, attempted_id: 7, settled_id: 7 });
+    transaction.put(outcomeKey(7), { id: 7 });
+    await beginAgain(transaction);
+  });
+  const told: number[] = [];
+  expect(await deliver(store, ({ id }) => told.push(id))).toMatchObject({ settled_id: 0, acked_id: 0 });
+  expect(told).toEqual([7]);
 });

@@ -41,7 +41,9 @@ export async function deliver(store: Store, tell: (settled: Settled) => void): P
   return store.transact(async (transaction) => {
     for (const { id } of untold) transaction.delete(outcomeKey(id));
     const current = await metaOf(transaction);
-    const acked: Meta = { ...current, acked_id: Math.max(current.acked_id, last.id) };
+    // What was settled before the client began again has numbers that the server does not know it by.
+    const known = Math.min(last.id, current.settled_id);
+    const acked: Meta = { ...current, acked_id: Math.max(current.acked_id, known) };
     transaction.put(META, acked);
     return acked;
   });
