@@ -9,20 +9,9 @@ import { call, expectProblem, expectStatus, type OwnedWorkspace, trace, unique }
 import { type Herd, reach } from "./herd.ts";
 import { neonFault } from "./neighbours.ts";
 import { type Device, device, type Mutation, push, readScope, type Scope } from "./pushes.ts";
+import type { Random } from "./random.ts";
 import type { DivergenceResolved, Outcome, StateMessage } from "./shapes.ts";
 
-/** A small generator of its own, so that a seed is a history (mulberry32). */
-export function randomOf(seed: number): Random {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-export type Random = (below: number) => number;
 export type Document = Record<string, unknown> | null;
 
 /** What a client holds of an entity: what it was told last, and its own edits on top. */

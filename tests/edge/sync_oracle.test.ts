@@ -2,13 +2,15 @@
  * Random histories against what plain SQL makes of the log: clients that go offline, repeat themselves, come late or in
  * another order, lose answers; Workers that are killed in the middle; connections that end before and after the commit.
  *
- * Every run prints its seed; `DREY_ORACLE_SEED=…` repeats one, `DREY_ORACLE_HISTORIES=…` tries more than the 200 of `npm test`.
+ * Every run prints its seed; `DREY_ORACLE_SEED=…` repeats one, `DREY_ORACLE_HISTORIES=…` tries more than the 200 of
+ * `npm test`.
  */
 import { expect, test } from "vitest";
 import { atOnce, type OwnedWorkspace, organisation, unique, user, workspace } from "./actors.ts";
 import { type Herd, herd } from "./herd.ts";
-import { Client, type Met, type Random, randomOf } from "./offline.ts";
+import { Client, type Met } from "./offline.ts";
 import { workspaceScope } from "./pushes.ts";
+import { type Random, randomOf } from "./random.ts";
 import { judge } from "./verdict.ts";
 
 const HISTORIES = Number(process.env.DREY_ORACLE_HISTORIES ?? 200);

@@ -7,10 +7,10 @@ import { expect, test } from "vitest";
 import { home, type OwnedWorkspace, unique } from "../../../tests/edge/actors.ts";
 import { neonFault } from "../../../tests/edge/neighbours.ts";
 import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
+import { type Random, randomOf } from "../../../tests/edge/random.ts";
 import { type OwnCell, poll, world } from "../../../tests/edge/world.ts";
 import type { Client, Followed, Told, Value } from "../src/index.ts";
 import { clientOf, type Disk, indexedDbDisk, memoryDisk, type Network, network } from "./place.ts";
-import { type Random, randomOf } from "./random.ts";
 
 const HISTORIES = Number(process.env.DREY_CLIENT_CONVERGE ?? 20);
 const SEED = Number(process.env.DREY_CLIENT_SEED ?? Date.now() % 1_000_000_007);

@@ -4,12 +4,12 @@
  * `DREY_CLIENT_SEED=…` repeats a run, which prints its seed; `DREY_CLIENT_HISTORIES=…` tries more than the 300 of `npm test`.
  */
 import { expect, test } from "vitest";
+import { type Random, randomOf } from "../../../tests/edge/random.ts";
 import { poll } from "../../../tests/edge/world.ts";
 import { Client, type Outcome, type Timer } from "../src/index.ts";
 import { isEqual, merge } from "../src/queue/merge.ts";
 import { Model } from "./model.ts";
 import { type Disk, indexedDbDisk, memoryDisk } from "./place.ts";
-import { type Random, randomOf } from "./random.ts";
 
 const HISTORIES = Number(process.env.DREY_CLIENT_HISTORIES ?? 300);
 const SEED = Number(process.env.DREY_CLIENT_SEED ?? Date.now() % 1_000_000_007);

@@ -3,7 +3,7 @@
  *
  * In scope: the order of mutations, outcomes that are repeated until acknowledged, faults at any moment. Out of scope: merging.
  */
-import type { Random } from "./random.ts";
+import type { Random } from "../../../tests/edge/random.ts";
 
 interface Mutation {
   id: number;

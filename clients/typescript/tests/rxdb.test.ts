@@ -13,11 +13,11 @@ import { home, type OwnedWorkspace, unique } from "../../../tests/edge/actors.ts
 import { sql, uuidOf } from "../../../tests/edge/database.ts";
 import { neonFault } from "../../../tests/edge/neighbours.ts";
 import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
+import { randomOf } from "../../../tests/edge/random.ts";
 import { poll } from "../../../tests/edge/world.ts";
 import type { Client } from "../src/index.ts";
 import { replicateScope } from "../src/rxdb/index.ts";
 import { clientOf, network, next } from "./place.ts";
-import { randomOf } from "./random.ts";
 
 interface Request {
   id: string;
