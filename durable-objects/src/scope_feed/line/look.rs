@@ -46,8 +46,10 @@ impl Line {
         let earlier = self.feed.borrow().admitted_before(authz_epoch);
         let Some((_, scope)) = self.place() else { return };
         if !earlier.is_empty() {
-            self.tell_gate(&scope, authz_epoch).await;
-            return self.ask_after(&scope, earlier, authz_epoch).await;
+            if self.tell_gate(&scope, authz_epoch).await {
+                self.ask_after(&scope, earlier, authz_epoch).await;
+            }
+            return;
         }
         if now_ms() >= self.looked_ms.get().saturating_add(self.settings.access_ms) {
             self.looked_ms.set(now_ms());
@@ -57,13 +59,12 @@ impl Line {
     }
 
     /// Access has been narrowed: a gate that has not heard of it, because its notice was lost, would vouch for those who
-    /// have lost theirs.
-    async fn tell_gate(&self, scope: &Scope, authz_epoch: i64) {
+    /// have lost theirs. Whether it has heard now; if not, the next look tells it again before anybody is asked after.
+    async fn tell_gate(&self, scope: &Scope, authz_epoch: i64) -> bool {
         let gates = GateClient { env: &self.env, timeout_ms: TELL_MS };
         let news = News { revision: 0, authz_epoch, roles_changed: true };
-        if let Err(error) = gates.tell(&Subject::Workspace(scope.workspace), news, None).await {
-            worker::console_warn!("feed: the gate was not told: {error}");
-        }
+        let told = gates.tell(&Subject::Workspace(scope.workspace), news, None).await;
+        told.inspect_err(|error| worker::console_warn!("feed: the gate was not told: {error}")).is_ok()
     }
 
     /// People whom the gate does not speak of are asked after again with the next look.
