@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Audience, Gone, PAGE, Place, ScopeNews};
 use super::fanout::Change;
-use super::{ClientId, Connection, Effect, PeerView, Places, Room, ServerFrame};
+use super::{ClientId, Connection, Effect, PeerView, Places, Room, ServerFrame, UserId};
 use crate::sync::ScopeType;
 
 /// What has become of one client since it was last told.
@@ -65,7 +65,8 @@ impl Room {
         let whole = Audience::AllBut(behind);
         let mut effects: Vec<_> = pages(shared).map(|scopes| say(&whole, &ServerFrame::Notice { scopes })).collect();
         for scope in own {
-            let his = self.peers.values().filter(|peer| peer.identity.user_id.to_string() == scope.id);
+            let Ok(user) = UserId::parse(&scope.id) else { continue };
+            let his = self.peers.values().filter(|peer| peer.identity.user_id == user);
             let his: Vec<_> = his.filter(|p| p.behind_ms == 0 && !p.beats).map(|peer| peer.connection).collect();
             if !his.is_empty() {
                 effects.push(say(&Audience::Only(his), &ServerFrame::Notice { scopes: vec![scope] }));
