@@ -1,7 +1,8 @@
 //! Who is in a workspace right now, and what each shows of himself.
 //!
 //! In scope: a room as a machine of events and effects; per-client clocks; expiry; the frames; sub-rooms; readers that
-//! are too slow; what a socket remembers over hibernation. Out of scope: sockets, alarms and storage (`WorkspacePresence` is their shell).
+//! are too slow; what a socket remembers over hibernation. Out of scope: sockets, alarms and storage (`WorkspacePresence` is
+//! their shell).
 //!
 //! Present is who has shown a state: a socket that is only open is not listed, and a `null` state is a leave.
 

@@ -3,8 +3,8 @@
 //! In scope: the class, its commands, its name and its client; sockets, attachments, the alarm. Out of scope: who may
 //! enter (the Worker admits before it forwards) and every rule of the room (`drey_core::presence`).
 //!
-//! The room has no storage but the sockets' attachments: it sleeps while nobody sends, pings are answered without waking
-//! it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
+//! The room is stored in the sockets' attachments; heartbeats and tickets, which have no socket, in tables. It sleeps while
+//! nobody sends, pings are answered without waking it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
 
 mod beats;
 pub(crate) mod check;
@@ -52,7 +52,8 @@ const TICKET_HEADER: &str = "x-drey-ticket";
 /// Tickets expire as time goes by: seconds after which to try again.
 const RETRY_TICKETS_S: u32 = 5;
 
-/// The object; the macro exports the class, and nobody else names it. Nothing is borrowed across an await: the room is taken for one step, which waits for nobody.
+/// The object; the macro exports the class, and nobody else names it. Nothing is borrowed across an await: the room is taken
+/// for one step, which waits for nobody.
 #[durable_object]
 #[derive(Debug)]
 struct WorkspacePresence {

@@ -21,7 +21,7 @@ import { type OwnCell, poll, world } from "./world.ts";
 const WORKSPACE_LOAD = "authz_epoch, workspace_role(";
 const ORG_LOAD = "authz_epoch, org_role(";
 const KEY_LOOK_UP = "from api_key_find(";
-/** A gate's refresh and a lease: six seconds by default, less here. */
+/** A gate's refresh and a lease: five seconds by default, less here. */
 const REFRESH_MS = 1_000;
 const LEASE_MS = 300;
 /** What the last polls of three isolates take on a busy machine. */

@@ -39,7 +39,6 @@ async function resolve(
   return row as unknown as Resolved;
 }
 
-/** `a` writes, `b` writes over it, `a` is late: one divergence at version 2. */
 test.each([
   ["mine", null, '{"by": "late"}'],
   ["theirs", null, '{"by": "b"}'],

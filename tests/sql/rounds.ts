@@ -65,6 +65,7 @@ export async function round(
   };
 }
 
+/** `a` writes, `b` writes over it, `a` is late: one divergence at version 2. */
 export async function diverged(db: Database, t: Tenant): Promise<string> {
   await round(db, t, "a", [{ id: 1, value: '{"by": "a"}' }]);
   await round(db, t, "b", [{ id: 1, base_version: 1, value: '{"by": "b"}' }]);

@@ -73,7 +73,7 @@ impl Peer {
 
     /// The text to attach to the socket, in ASCII: the runtime stores one byte for each of its characters, where a single
     /// wider one would cost two for all. A state of 4 KiB grows at most threefold by escapes (two bytes of UTF-8 become
-    /// six characters), a name to 1,200 characters, twelve places have 1,200: below 15,700 of the 16,384 that a socket holds.
+    /// six characters), a name to 1,200 characters, twelve places have 1,200: below 15,900 of the 16,384 that a socket holds.
     #[must_use]
     pub fn to_attachment(&self) -> String {
         serde_json::to_string(self).map(|json| ascii(&json)).unwrap_or_default()

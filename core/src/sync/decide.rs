@@ -1,7 +1,7 @@
 //! What becomes of the mutations of a push that met a stale base.
 //!
-//! In scope: causally later, merged, or diverged, for each mutation in its order, as many as one call can bear. Out of scope: whether
-//! what stood still stands, which the database checks when it applies the decisions.
+//! In scope: causally later, merged, or diverged, for each mutation in its order, as many as one call can bear. Out of scope:
+//! whether what stood still stands, which the database checks when it applies the decisions.
 //!
 //! A write is only taken for a later one when its clock names the very mutation that stands. Vectors alone would not do: once the
 //! author of what stands is forgotten and pruned from both, a stale clock would look like a later one, and overwrite silently.

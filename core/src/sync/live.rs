@@ -27,7 +27,8 @@ pub fn stream_cursor(now_ms: u64, sent: Option<u64>, jitter: f64) -> u64 {
     }
 }
 
-/// The event of messages: `json` is an array. SSE takes one space from the front of a line. A line break inside it, which is white space in JSON, would end the event.
+/// The event of messages: `json` is an array. SSE takes one space from the front of a line. A line break inside it, which is
+/// white space in JSON, would end the event.
 #[must_use]
 pub fn data_event(json: &str) -> String {
     let mut event = String::with_capacity(json.len() + 32);
