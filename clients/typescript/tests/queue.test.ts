@@ -6,8 +6,9 @@ import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { poll, world } from "../../../tests/edge/world.ts";
 import { memoryStore, type Told } from "../src/index.ts";
 import { deliver } from "../src/queue/outcomes.ts";
-import { META, metaOf, outcomeKey } from "../src/queue/records.ts";
+import { documentKey, META, metaOf, outcomeKey, type Queued, queueKey } from "../src/queue/records.ts";
 import { beginAgain } from "../src/queue/renumber.ts";
+import { settle } from "../src/queue/settle.ts";
 import { clientOf, DISKS, network, next, pushes, quickTimer } from "./place.ts";
 
 const request = (id: string) => ({ type: "request", id });
@@ -169,4 +170,32 @@ test("an outcome from before the client began again is told, and acknowledges no
   const told: number[] = [];
   expect(await deliver(store, ({ id }) => told.push(id))).toMatchObject({ settled_id: 0, acked_id: 0 });
   expect(told).toEqual([7]);
+});
+
+test.each([
+  ["is not told any more", {}, { version: 1, value: { n: 1 } }],
+  ["is deleted", { value: null }, { version: 3, value: null }],
+])("what stands after a merge, where it %s", async (_, told, held) => {
+  const [store, scope, entity] = [memoryStore(), { type: "workspace" as const, id: "w" }, request("a")];
+  const queued: Queued = {
+    ref: "r",
+    scope,
+    entity,
+    op: "upsert",
+    value: { n: 2 },
+    base_version: 1,
+    seen: {},
+    is_chained: false,
+  };
+  const original = { outcome: "merged" as const, version: 3, epoch: 3, ...told };
+  const results = [{ id: 1, outcome: "duplicate" as const, original }];
+  const kept = await store.transact(async (transaction) => {
+    const meta = await metaOf(transaction);
+    transaction.put(META, { ...meta, last_id: 1, attempted_id: 1 });
+    transaction.put(queueKey(1), queued);
+    transaction.put(documentKey(scope, entity), { version: 1, value: { n: 1 } });
+    await settle(transaction, meta.client_id, { results, last_mutation_id: 1, scopes: [] });
+    return transaction.get(documentKey(scope, entity));
+  });
+  expect(kept).toEqual(held);
 });

@@ -15,8 +15,9 @@ import { neonFault } from "../../../tests/edge/neighbours.ts";
 import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { randomOf } from "../../../tests/edge/random.ts";
 import { poll } from "../../../tests/edge/world.ts";
-import type { Client } from "../src/index.ts";
+import type { Client, Outcome } from "../src/index.ts";
 import { replicateScope } from "../src/rxdb/index.ts";
+import { pushRows } from "../src/rxdb/push.ts";
 import { clientOf, network, next } from "./place.ts";
 
 interface Request {
@@ -240,3 +241,18 @@ test("random edits of two databases that come and go converge", async () => {
   for (const { wire } of sides) wire.isDown = false;
   await converge(place, ...sides);
 }, 60_000);
+
+test("a merge whose value the server does not tell any more deletes nothing here", async () => {
+  const write = (outcome: Outcome) => ({
+    client: { write: async () => ({ ref: "r", outcome: Promise.resolve(outcome) }) } as unknown as Client,
+    scope: { type: "workspace" as const, id: "w" },
+    entityType: "request",
+    shape: { primary: "id", version: "drey_version" },
+  });
+  const rows = [{ newDocumentState: { id: "a", n: 1, _deleted: false } }];
+  const merged = { outcome: "merged" as const, version: 2 };
+  expect(await pushRows(rows, write(merged))).toEqual([]);
+  expect(await pushRows(rows, write({ ...merged, value: { n: 2 } }))).toEqual([
+    { id: "a", n: 2, drey_version: 2, _deleted: false },
+  ]);
+});

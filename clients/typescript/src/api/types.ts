@@ -47,7 +47,7 @@ export interface Outcome {
   outcome: "applied" | "merged" | "diverged" | "rejected" | "duplicate";
   /** Of the document, after it. */
   version?: number;
-  /** Of `merged` and `diverged`: what stands; null if it is deleted. */
+  /** Of `merged` and `diverged`: what stands; null if it is deleted, absent if the server does not tell it any more. */
   value?: Value | null;
   /** Of `diverged`: where both sides are kept. */
   divergence_id?: string;

@@ -80,7 +80,9 @@ interface Standing {
 /** What stands on the server after the mutation, as far as its outcome says. */
 function standing(mutation: Queued, { outcome, version, value }: Outcome): Standing | undefined {
   if (version === undefined || outcome === "duplicate") return undefined;
-  return { version, value: outcome === "applied" ? (mutation.value ?? null) : (value ?? null) };
+  if (outcome === "applied") return { version, value: mutation.value ?? null };
+  // A value that the server does not tell any more is no deleted one: the log has what stands.
+  return value === undefined ? undefined : { version, value };
 }
 
 /**

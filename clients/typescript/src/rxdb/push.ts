@@ -24,8 +24,9 @@ export async function pushRows<T>(rows: Row<T>[], parts: PushParts): Promise<Wit
   return rows.flatMap((row, index) => {
     const { outcome, version = 0, value } = told[index] as Outcome;
     const differs = outcome === "merged" || outcome === "diverged";
-    // What is rejected stays as it is here: the client's `rejected` tells, and the next edit is pushed again.
-    return differs
+    // What is rejected stays as it is here: the client's `rejected` tells, and the next edit is pushed again. What stands and is
+    // not told comes with the log.
+    return differs && value !== undefined
       ? [documentOf<T>(idOf(row.newDocumentState, parts.shape), version, value, parts.shape)]
       : [];
   });
