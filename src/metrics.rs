@@ -96,6 +96,7 @@ impl Meter {
             granted: tokens.granted,
             spent: tokens.spent,
             expired: tokens.expired,
+            renewals: app.leases.renewals(),
             round_trips: app.neon.traffic.round_trips(),
             retries: app.neon.traffic.retries(),
         };

@@ -99,6 +99,7 @@ pub(super) async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> 
     let timeout_ms = request.remaining_ms().min(request.app.config.gate_timeout_ms);
     let client = GateClient { env: request.env, timeout_ms };
     let sent_ms = clock::now_ms();
+    request.context.gate_hops.set(request.context.gate_hops.get() + 1);
     match client.admit(&subject, &admit).await {
         Ok(Admission::Granted(grant)) => {
             super::learn(request.app, request.context, &grant);

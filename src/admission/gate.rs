@@ -162,6 +162,7 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
             least_revision,
             settings: app.settings.version(),
         };
+        app.leases.renewing();
         let answer = limiter::ask(&app, &env, &key.subject, &admit, app.config.gate_timeout_ms).await;
         app.leases.answered(key, need.tier, wish);
         match answer {

@@ -106,6 +106,7 @@ pub struct Leases {
     told: RefCell<LruCache<Subject, Told>>,
     granted: Cell<u64>,
     spent: Cell<u64>,
+    renewals: Cell<u64>,
 }
 
 /// Tokens since the isolate's start, for the operator.
@@ -126,6 +127,7 @@ impl Default for Leases {
             told: RefCell::new(LruCache::new(MOST_TOLD)),
             granted: Cell::new(0),
             spent: Cell::new(0),
+            renewals: Cell::new(0),
         }
     }
 }
@@ -251,6 +253,16 @@ impl Leases {
     /// Ends the grants of a tenant of whom nobody knows whether a write happened.
     pub fn doubt(&self, subject: Subject, now_ms: u64) {
         self.told.borrow_mut().get_or_insert_mut(subject, Told::default).roles_ms = now_ms;
+    }
+
+    /// Notes a hop beside the requests.
+    pub(super) fn renewing(&self) {
+        self.renewals.set(self.renewals.get() + 1);
+    }
+
+    /// How many hops were made beside the requests, since the isolate's start.
+    pub fn renewals(&self) -> u64 {
+        self.renewals.get()
     }
 
     /// What became of the tokens so far. It looks at every purse: for reports, not for requests.

@@ -87,6 +87,10 @@ test("refused calls are counted under their policy and code, hits under their le
   const tokens = (event: string) => after.value("drey_lease_tokens_total", { event });
   expect(tokens("granted")).toBeGreaterThanOrEqual(tokens("spent") + tokens("expired"));
   expect(grown(before, after, "drey_lease_tokens_total", { event: "spent" })).toBeGreaterThanOrEqual(40);
+  await poll("a lease that is renewed beside a request", async () => {
+    await read(place.owner, place);
+    return grown(before, await scrape(cell), "drey_gate_renewals_total") > 0;
+  });
 });
 
 test("what a policy in shadow would have refused is counted, though nothing is refused", async () => {

@@ -60,6 +60,11 @@ test("a flood of bad tokens costs no query, and beyond the burst no look at a to
   const bad = flipped((await strangerTo(cell.api)).token);
   const answers = await inTurn(BURST + 10, () => me({ ...headers, authorization: `Bearer ${bad}` }));
   expect(answers.map((answer) => answer.status)).toEqual([...Array(BURST).fill(401), ...Array(10).fill(429)]);
+  // From the first refusal on the isolate refuses by itself.
+  const hops = answers.map(
+    (answer) => /gate;desc="(\d+)"/.exec(answer.headers.get("server-timing") ?? "")?.[1],
+  );
+  expect(hops).toEqual([...Array(BURST + 1).fill("1"), ...Array(9).fill("0")]);
   // A token that would be good is not looked at either: nobody is created.
   const good = { ...headers, authorization: `Bearer ${(await strangerTo(cell.api)).token}` };
   expectProblem(await me(good), 429, "rate-limited");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::family::{
-    CACHE, DURATION, Family, GATE_HOPS, HOPS, LATENCY_MS, LEASE_TOKENS, LIMITED, REFUSALS, REQUESTS, RETRIES,
+    CACHE, DURATION, Family, GATE_HOPS, HOPS, LATENCY_MS, LEASE_TOKENS, LIMITED, REFUSALS, RENEWALS, REQUESTS, RETRIES,
     ROUND_TRIPS, SHADOWED,
 };
 use super::sketch::Sketch;
@@ -44,6 +44,8 @@ pub struct Running {
     pub spent: u64,
     /// Of those, lost: their time was over.
     pub expired: u64,
+    /// Hops that renewed leases beside requests.
+    pub renewals: u64,
     /// HTTP calls to Neon.
     pub round_trips: u64,
     /// Of those, repetitions.
@@ -156,6 +158,7 @@ impl Counts {
         put(&LEASE_TOKENS, &["granted"], running.granted.saturating_sub(reported.granted));
         put(&LEASE_TOKENS, &["spent"], running.spent.saturating_sub(reported.spent));
         put(&LEASE_TOKENS, &["expired"], running.expired.saturating_sub(reported.expired));
+        put(&RENEWALS, &[], running.renewals.saturating_sub(reported.renewals));
         put(&ROUND_TRIPS, &[], running.round_trips.saturating_sub(reported.round_trips));
         put(&RETRIES, &[], running.retries.saturating_sub(reported.retries));
         counts.durations.iter().for_each(|(row, times)| times.write(&DURATION, LATENCY_MS, row, &mut series));

@@ -52,6 +52,8 @@ pub(super) const DURATION: Family = of_unit(
 );
 pub(super) const GATE_HOPS: Family =
     family("request_gate_hops", Kind::Histogram(HOPS), &[], "Hops to gates that a request waited for.");
+pub(super) const RENEWALS: Family =
+    family("gate_renewals", Kind::Counter, &[], "Hops to gates that no request waited for: they renew leases.");
 pub(super) const LIMITED: Family =
     family("limited", Kind::Counter, &["policy"], "Requests refused, by the policy that was exceeded.");
 pub(super) const SHADOWED: Family = family(
@@ -102,6 +104,7 @@ pub(super) static ALL: &[Family] = &[
     REQUESTS,
     DURATION,
     GATE_HOPS,
+    RENEWALS,
     LIMITED,
     SHADOWED,
     REFUSALS,

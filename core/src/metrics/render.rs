@@ -181,7 +181,7 @@ mod tests {
             ..seen()
         });
         counts.limited("standard \"x\\");
-        let running = Running { granted: 9, spent: 4, expired: 2, round_trips: 3, retries: 0 };
+        let running = Running { granted: 9, spent: 4, expired: 2, renewals: 5, round_trips: 3, retries: 0 };
         let delta = counts.take("0a1b", 1, running);
         let mut totals = Totals::default();
         assert!(totals.take(&delta, Levels { memory_bytes: 65_536, in_flight: 1, connections: 2 }, START_MS));
@@ -210,6 +210,7 @@ mod tests {
             "drey_refusals_total{code=\"rate-limited\"} 1",
             "drey_cache_lookups_total{level=\"memory\"} 1",
             "drey_lease_tokens_total{event=\"expired\"} 2",
+            "drey_gate_renewals_total 5",
             "drey_neon_round_trips_total 3",
             "drey_isolates 1",
             "drey_isolate_requests_total{isolate=\"0a1b\"} 2",
