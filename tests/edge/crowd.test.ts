@@ -19,8 +19,8 @@ import { sql, uuidOf } from "./database.ts";
 import type { Page, Project } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
-/** `CROWD=10000` is more than an isolate's table of verified tokens and a gate's table of roles hold; fewer are quicker. */
-const CROWD = Number(process.env.CROWD ?? 2_000);
+/** More than an isolate's table of verified tokens holds, all at one isolate; `CROWD=2000` is quicker. */
+const CROWD = Number(process.env.CROWD ?? 10_000);
 const WORKSPACES = 4;
 const AT_ONCE = 32;
 const BURST = 40;
