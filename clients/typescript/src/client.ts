@@ -8,6 +8,7 @@ import { Credential } from "./http/credential.ts";
 import { Http } from "./http/http.ts";
 import { insist } from "./http/insist.ts";
 import type { ClientEvents, Options, Told } from "./options.ts";
+import type { Live } from "./pull/follow.ts";
 import { Replica } from "./pull/replica.ts";
 import { Pusher } from "./push/pusher.ts";
 import { Session } from "./push/session.ts";
@@ -31,6 +32,8 @@ export class Client {
   readonly http: Http;
   readonly timer: Timer;
   readonly divergences: Divergences;
+  /** How followed scopes wait for more. */
+  readonly live: Live;
   /** What a joined room says of scopes. */
   readonly wakes: Wakes;
   /** Aborts when the client is closed. */
@@ -53,10 +56,12 @@ export class Client {
       token,
       deadlineMs = DEADLINE_MS,
       pollMs = POLL_MS,
+      live = "long-poll",
       clientName,
       capabilities = [],
     } = options;
     this.#store = store;
+    this.live = live;
     this.timer = hurried(options.timer ?? systemTimer, () => this.#hurry.signal);
     this.signal = this.#closing.signal;
     this.#tabs = options.tabs ?? tabsOf(store.name);
@@ -81,6 +86,7 @@ export class Client {
       ...parts,
       pollMs,
       wakes: this.wakes,
+      live,
       emit: (name, event) => this.#events.emit(name, event),
     });
     const insisting = { timer: this.timer, credential, signal: this.signal };

@@ -19,6 +19,7 @@ export type { Divergences, Resolution } from "./divergences.ts";
 export type { View } from "./documents.ts";
 export { ApiError, DreyError, NetworkError } from "./http/errors.ts";
 export type { ClientEvents, Options, Told } from "./options.ts";
+export type { Live } from "./pull/follow.ts";
 export type { Draft } from "./queue/enqueue.ts";
 export type { Followed, ScopeHandle, Written } from "./scope.ts";
 export type { Status, SyncState } from "./state.ts";

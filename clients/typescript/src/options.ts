@@ -4,6 +4,7 @@
 import type { Entity, Outcome, Scope, Value } from "./api/types.ts";
 import type { ApiError, DreyError } from "./http/errors.ts";
 import type { Tenant } from "./http/http.ts";
+import type { Live } from "./pull/follow.ts";
 import type { SyncState } from "./state.ts";
 import type { Store } from "./store/store.ts";
 import type { Tabs } from "./tabs.ts";
@@ -22,6 +23,8 @@ export interface Options extends Tenant {
   tabs?: Tabs;
   /** How long a request may take; 30 s. */
   deadlineMs?: number;
+  /** How followed scopes wait for more; `long-poll`. Where streams of events do not come through it is that anyway. */
+  live?: Live;
   /** How often to look for more where the server does not let readers wait; 5 s. */
   pollMs?: number;
 }

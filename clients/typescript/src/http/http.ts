@@ -41,9 +41,6 @@ export interface Answer<R extends Route> {
 
 const REVISION = "x-drey-revision";
 
-/** What `AbortSignal.timeout` can count: 24 days. */
-const ENDLESS_MS = 2 ** 31 - 1;
-
 export class Http {
   readonly tenant: Tenant;
   readonly credential: Credential;
@@ -60,42 +57,51 @@ export class Http {
   }
 
   /** Sends one request; throws `ApiError` for every answer above 399 and `NetworkError` for none. */
-  async call<R extends Route>(route: R, sent: Sent<R> = {}): Promise<Answer<R>> {
+  call<R extends Route>(route: R, sent: Sent<R> = {}): Promise<Answer<R>> {
+    return this.#known(async () => {
+      const deadline = AbortSignal.timeout(sent.deadlineMs ?? this.#deadlineMs);
+      const response = await this.#accepted(route, sent, deadline);
+      return this.#answered(response, await read(response));
+    });
+  }
+
+  /** An answer that goes on for as long as its reader likes; `signal` ends it. The deadline is that of its head. */
+  stream<R extends Route>(route: R, sent: Sent<R>): Promise<Response> {
+    return this.#known(async () => {
+      const deadline = new AbortController();
+      const timeout = setTimeout(() => deadline.abort(), sent.deadlineMs ?? this.#deadlineMs);
+      return this.#accepted(route, sent, deadline.signal).finally(() => clearTimeout(timeout));
+    });
+  }
+
+  async #known<T>(send: () => Promise<T>): Promise<T> {
     try {
-      return await this.#send(route, sent);
+      return await send();
     } catch (error) {
       // A workspace that was restored has an earlier revision than the one remembered here.
       if (!hasCode(error, "revision-unknown")) throw error;
       this.#revision = 0;
-      return this.#send(route, sent);
+      return send();
     }
   }
 
-  /** An answer that goes on for as long as its reader likes; `signal` ends it. */
-  async stream<R extends Route>(route: R, sent: Sent<R>): Promise<Response> {
+  /** An answer below 400. */
+  async #accepted<R extends Route>(route: R, sent: Sent<R>, deadline: AbortSignal): Promise<Response> {
     const token = this.credential.token;
-    const response = await this.#fetched(route, { deadlineMs: ENDLESS_MS, ...sent }, token);
+    const response = await this.#fetched(route, sent, token, deadline);
     if (response.status < 400) return response;
-    throw this.#refusal(response, await read(response), token);
-  }
-
-  async #send<R extends Route>(route: R, sent: Sent<R>): Promise<Answer<R>> {
-    const token = this.credential.token;
-    const response = await this.#fetched(route, sent, token);
-    const text = await read(response);
-    if (response.status < 400) return this.#answered(response, text);
-    throw this.#refusal(response, text, token);
-  }
-
-  #refusal(response: Response, text: string, token: string): ApiError {
-    const error = errorOf(response.status, response.headers, text, Date.now());
+    const error = errorOf(response.status, response.headers, await read(response), Date.now());
     if (isCredential(error)) this.credential.refuse(token, error);
-    return error;
+    throw error;
   }
 
-  async #fetched<R extends Route>(route: R, sent: Sent<R>, token: string): Promise<Response> {
+  async #fetched<R extends Route>(
+    route: R,
+    sent: Sent<R>,
+    token: string,
+    deadline: AbortSignal,
+  ): Promise<Response> {
     const [method = "GET", path = ""] = route.split(" ");
-    const deadline = AbortSignal.timeout(sent.deadlineMs ?? this.#deadlineMs);
     const signal = sent.signal ? AbortSignal.any([sent.signal, deadline]) : deadline;
     const request: RequestInit = { method, headers: this.#headers(method, sent, token), signal };
     if (sent.body !== undefined) request.body = JSON.stringify(sent.body);

@@ -4,7 +4,7 @@
 import type { Message, Scope } from "../api/types.ts";
 import type { Http } from "../http/http.ts";
 
-const READ = "GET /v1/workspaces/{ws}/sync/{scope_type}/{scope_id}";
+export const READ = "GET /v1/workspaces/{ws}/sync/{scope_type}/{scope_id}";
 
 /** How long a read that waits may take: the server answers after 20 s at the latest. */
 const LIVE_DEADLINE_MS = 60_000;

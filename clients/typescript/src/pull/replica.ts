@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import type { Timer } from "../timer.ts";
 import type { Wakes } from "../wakes.ts";
 import { apply, entityOf, forget } from "./apply.ts";
-import { follow } from "./follow.ts";
+import { follow, type Live } from "./follow.ts";
 import type { Chunk } from "./read.ts";
 
 export interface ReplicaParts {
@@ -22,6 +22,7 @@ export interface ReplicaParts {
   signal: AbortSignal;
   pollMs: number;
   wakes: Wakes;
+  live: Live;
   emit<Name extends "change" | "resolved" | "unreadable">(name: Name, event: ClientEvents[Name]): void;
 }
 

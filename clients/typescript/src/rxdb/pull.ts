@@ -85,8 +85,8 @@ export async function stream<T>(
     if (documents.length > 0) told.next({ documents, checkpoint: { offset: next } });
   };
   const { client, scope, signal, pollMs } = parts;
-  const { http, timer, wakes } = client;
+  const { http, timer, wakes, live } = client;
   // The pull that RxDB begins then finds the same, and what was deleted besides.
   const onGone = () => told.next("RESYNC");
-  await follow({ http, timer, signal, scope, offset, pollMs, wakes, onChunk, onGone });
+  await follow({ http, timer, signal, scope, offset, pollMs, wakes, live, onChunk, onGone });
 }
