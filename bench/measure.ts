@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Cell } from "./cells.ts";
+import { measureCold } from "./cold.ts";
 import type { Loaded, Loader } from "./load.ts";
 import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
 import { profiled } from "./profile.ts";
@@ -82,6 +83,7 @@ export async function measure(
   budget: Budget,
   progress: (step: string) => void,
 ): Promise<Result> {
+  if (workload.cold) return measureCold(world, workload, budget, progress);
   const before = loadAverage();
   const running: Running[] = [];
   try {
@@ -166,16 +168,17 @@ async function load(
       run: `${side.name.replace(/\W/g, "")}-${round}`,
       round,
       tag,
+      side: side.name,
       trace,
       good: goodStatuses(workload),
-      seconds: round === 0 ? budget.warmup : budget.seconds,
+      seconds: round === 0 ? (workload.warmup ?? budget.warmup) : budget.seconds,
       requests: workload.requests ?? Number.MAX_SAFE_INTEGER,
     })
     .catch((error: Error) => {
       throw new Error(`${workload.name}: the load on ${side.name} broke off`, { cause: error });
     });
   const cpu = cpuMs(cell.pid) - cpuBefore;
-  const queries = await queriesOf(world, side.name === "drey" ? trace : undefined);
+  const queries = await queriesOf(world, side.name.startsWith("drey") ? trace : undefined);
   requireGood(workload, side, loaded);
   const figures = figuresOf(workload, loaded, cpu, queries);
   if (round > 0) requireFewQueries(workload, side, figures);

@@ -47,6 +47,12 @@ function statusKb(pid: number, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]);
 }
 
+/** How long ago the process was started: to a hundredth of a second, which is what Linux keeps. */
+export function ageMs(pid: number): number {
+  const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+  return uptime * 1000 - (Number(statOf(pid)?.fields[19]) * 1000) / TICKS_PER_SECOND;
+}
+
 /** Of the last minute. */
 export function load(): number {
   return loadavg()[0] ?? 0;

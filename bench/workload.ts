@@ -15,6 +15,8 @@ export interface Turn {
   round: number;
   /** The entity tag that this side answers `probe` with. */
   tag: string;
+  /** The name of the side that is asked. */
+  side: string;
 }
 
 /** One of those compared. The first is drey. */
@@ -31,10 +33,14 @@ export interface Workload<Data> {
   about: string;
   sides: Side[];
   connections: number;
+  /** Seconds of the warm-up, where it takes longer until every caller has been here. */
+  warmup?: number;
   /** At most this many requests a round. */
   requests?: number;
   /** What a good answer has; any other ends the bench, unless it is `counted`. */
   status: number;
+  /** Every round is the first request of a process that has just started, and nothing else. */
+  cold?: boolean;
   /** A second status that is no fault, and the limit that the first must not exceed. */
   counted?: { status: number; limit: number };
   /** Postgres may be asked this often per request of a round, by the request itself. */

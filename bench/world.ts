@@ -12,6 +12,7 @@ import { AUDIENCE } from "../dev/issuer.ts";
 import { freePort, LOOPBACK } from "../dev/ports.ts";
 import { remember, stopChild, stopForgotten } from "../dev/processes.ts";
 import { type Services, startServices } from "../dev/services.ts";
+import { toUuid } from "./peers/reads/typeid.ts";
 
 export interface World {
   /** Folder with `wrangler.toml` and `build/`. */
@@ -115,6 +116,22 @@ export async function addProjects(api: string, place: Home, count: number): Prom
     ids.push((await call(api, place.token, "POST", `/v1/workspaces/${place.workspace}/projects`, body)).id);
   }
   return ids;
+}
+
+/** So many projects at once, made directly as an import would. */
+export async function loadProjects(world: World, place: Home, count: number): Promise<void> {
+  const client = new pg.Client({ connectionString: world.services.database.url });
+  await client.connect();
+  await client.query(
+    `insert into project (workspace_id, project_id, name, slug, description, created_by, created_at)
+     select w.workspace_id, gen_random_uuid(), 'Project ' || n, 'project-' || n,
+            'What this project is about, in a sentence of usual length.', u.user_id, now() - n * interval '1 second'
+     from generate_series(1, $3) n, workspace w join org o using (org_id) join user_account u on u.user_id = o.created_by
+     where u.subject = $1 and w.workspace_id = $2`,
+    [place.subject, toUuid("ws", place.workspace), count],
+  );
+  await client.query("analyze project");
+  await client.end();
 }
 
 /** Viewers of a workspace who have never called. Their rows are made directly, as an import would. */

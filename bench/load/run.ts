@@ -15,6 +15,7 @@ export interface Order {
   run: string;
   round: number;
   tag: string;
+  side: string;
   /** 32 hexadecimal digits. */
   trace: string;
   /** Statuses of good answers. */
@@ -59,13 +60,13 @@ async function load(order: Order): Promise<Loaded> {
   let [sent, bytes] = [0, 0];
   let bad: string | undefined;
   const hops: number[] = [];
-  const { data, run, round, tag } = order;
+  const { data, run, round, tag, side } = order;
   const started = performance.now();
   const deadline = started + order.seconds * 1000;
   await Promise.all(
     connections.map(async (connection, index) => {
       for (let own = 0; sent < order.requests && performance.now() < deadline; own += 1) {
-        const message = request(data as never, { n: sent++, connection: index, own, run, round, tag });
+        const message = request(data as never, { n: sent++, connection: index, own, run, round, tag, side });
         const before = performance.now();
         const received = await connection.send(message);
         latencies.push(performance.now() - before);

@@ -1,0 +1,18 @@
+/**
+ * The same work at three sizes of what it may depend on. The first side is the largest, so that a ratio says how much
+ * dearer a request is there.
+ */
+import { drey } from "./sides.ts";
+import type { Side } from "./workload.ts";
+
+/** Of tenants, members, rows: 1, 10 and 100 times. */
+export type Sizes = readonly [number, number, number];
+
+export function sidesOf(sizes: Sizes, settings: Parameters<typeof drey>[0] = {}): Side[] {
+  return sizes.toReversed().map((size) => drey(settings, {}, {}, `drey@${size}`));
+}
+
+/** The size that a side is about. */
+export function sizeOf(side: string): number {
+  return Number(side.slice(side.indexOf("@") + 1));
+}
