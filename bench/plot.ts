@@ -23,6 +23,7 @@ function chart(results: Result[], figure: Compared, file: string, title: string)
   const x = (ratio: number) => LABELS + ((WIDTH - LABELS - 60) * Math.min(ratio, most)) / most;
   const height = TOP + bars.length * ROW + 16;
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="12">
+<title>${title}</title>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="22" font-size="14" font-weight="600" fill="#1c2430">${title}</text>
 ${bars.map(({ label, spread }, index) => bar(label, spread, TOP + index * ROW, x)).join("\n")}

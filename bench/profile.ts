@@ -5,14 +5,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WebSocket } from "ws";
+import { flameGraph } from "./flame.ts";
 
-interface Node {
+export interface Node {
   id: number;
   callFrame: { functionName: string; url: string; lineNumber: number };
   children?: number[];
 }
 
-interface Profile {
+export interface Profile {
   nodes: Node[];
   samples: number[];
   timeDeltas: number[];
@@ -21,7 +22,7 @@ interface Profile {
 const SAMPLING_US = 200;
 const FOLDER = join(import.meta.dirname, "profiles");
 
-/** Profiles while `work` runs, writes `profiles/<name>.cpuprofile` and gives the dearest functions as text. */
+/** Profiles while `work` runs, writes `profiles/<name>.cpuprofile` and `.svg`, and gives the dearest functions as text. */
 export async function profiled(
   inspector: string,
   name: string,
@@ -36,6 +37,7 @@ export async function profiled(
   session.close();
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(join(FOLDER, `${name}.cpuprofile`), JSON.stringify(profile));
+  writeFileSync(join(FOLDER, `${name}.svg`), flameGraph(profile, name, nameOf));
   return summary(profile);
 }
 
@@ -106,7 +108,9 @@ function add(times: Map<string, number>, name: string, time: number): void {
   times.set(name, (times.get(name) ?? 0) + time);
 }
 
+/** Rust puts a hash behind each name. */
 function nameOf({ callFrame }: Node): string {
   const file = callFrame.url.split("/").at(-1) ?? "";
-  return `${callFrame.functionName || "(anonymous)"} ${file}:${callFrame.lineNumber + 1}`;
+  const name = callFrame.functionName.replace(/::h[0-9a-f]{16}$/, "").replaceAll(/\[[0-9a-f]{16}\]/g, "");
+  return `${name || "(anonymous)"} ${file}:${callFrame.lineNumber + 1}`;
 }
