@@ -1,9 +1,9 @@
 /** What a room's client decides by itself: which frames it reads, who is here, and when it comes back. */
 import { expect, test } from "vitest";
+import { randomOf } from "../../../tests/edge/random.ts";
 import { comeBackMs, isFinal, toldEnd } from "../src/presence/ends.ts";
 import { frameOf, type Peer } from "../src/presence/frames.ts";
 import { Peers } from "../src/presence/peers.ts";
-import { randomOf } from "./random.ts";
 
 function peer(client_id: string, clock = 1, user_id = "user_a"): Peer {
   const seen_at = `2026-01-01T00:00:00.${String(clock).padStart(6, "0")}Z`;
