@@ -34,6 +34,8 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001505",
     "20261121001506",
     "20261121001510",
+    "20261121001511",
+    "20261121001512",
 ];
 
 /// The indexes without which a request would read a table from end to end.

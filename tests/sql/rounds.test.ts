@@ -263,6 +263,47 @@ test("what is older than the retention is removed when the next one comes", asyn
   expect(kept).toEqual([{ mine: '{"v": 9}' }]);
 });
 
+const LARGE = 256 * 1024;
+const ANSWER = 5 * 1024 * 1024;
+
+test("the states of one call are told up to 4 MiB together, and each outcome all the same, again too", async () => {
+  const t = await newTenant(db);
+  await round(db, t, "a", [{ id: 1, value: `{"a":"${"x".repeat(LARGE - 8)}"}` }]);
+  const late = (n: number) => ({
+    id: n + 1,
+    base_version: 0,
+    expect_version: 1,
+    decision: "diverge",
+    value: `{"n":${n}}`,
+  });
+  const mutations = Array.from({ length: 40 }, (_, n) => late(n));
+  const first = await round(db, t, "b", mutations);
+  expect(first.results.map(({ id, outcome, version }) => [id, outcome, version])).toEqual(
+    mutations.map(({ id }) => [id, "diverged", 1]),
+  );
+  const isTold = first.results.map((result) => "value" in result);
+  expect(isTold).toEqual(mutations.map((_, n) => n < 16));
+  expect(JSON.stringify(first.results).length).toBeLessThan(ANSWER);
+  const again = await round(db, t, "b", mutations);
+  expect(again.results).toEqual(
+    first.results.map(({ id, ...original }) => ({ id, outcome: "duplicate", original })),
+  );
+  const stale = await round(db, t, "b", [...mutations, { id: 41, base_version: 0 }]);
+  expect([stale.stale, stale.results.length]).toEqual([true, 41]);
+  expect(JSON.stringify(stale.results).length).toBeLessThan(ANSWER);
+});
+
+test("the outcomes of a forgotten client go when another one begins, and its id stays taken", async () => {
+  const t = await newTenant(db);
+  await round(db, t, "gone", [{ id: 1 }, { id: 2, base_version: 1 }]);
+  await round(db, t, "here", [{ id: 1, entity_id: "other" }]);
+  await db.as(t, "update sync_client set seen_at = now() - interval '91 days' where client_id = 'gone'");
+  await round(db, t, "new", [{ id: 1, entity_id: "third" }]);
+  const kept = await db.as(t, "select client_id from sync_mutation order by 1");
+  expect(kept).toEqual([{ client_id: "here" }, { client_id: "new" }]);
+  expect(await refusal(round(db, t, "gone", [{ id: 3, base_version: 2 }]))).toBe("DR409 client-expired");
+});
+
 /** Outcomes outlive a deploy: tomorrow's Worker hands them out as the `original` of a duplicate. */
 test("the stored outcomes of decisions are as they have always been", async () => {
   const t = await newTenant(db);
