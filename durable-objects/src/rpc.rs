@@ -58,8 +58,8 @@ pub async fn command<C: DeserializeOwned>(request: &mut Request) -> worker::Resu
     serde_json::from_slice(&bytes).map_err(|error| worker::Error::RustError(error.to_string()))
 }
 
-/// Writes an object's reply.
+/// Writes an object's reply; `null` has no body.
 pub fn reply(reply: &impl Serialize) -> worker::Result<Response> {
     let text = serde_json::to_vec(reply).map_err(|error| worker::Error::RustError(error.to_string()))?;
-    Response::from_bytes(text)
+    if text == b"null" { Ok(Response::empty()?.with_status(204)) } else { Response::from_bytes(text) }
 }

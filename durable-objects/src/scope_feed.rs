@@ -72,7 +72,7 @@ impl DurableObject for ScopeFeed {
             Command::Hear { generation, epoch, messages } => {
                 self.line.hear(generation, epoch, messages.as_deref());
                 self.line.catch_up();
-                rpc::reply(&Heard { waiting: self.line.is_awake() })
+                rpc::reply(&self.line.is_awake().then_some(Heard { waiting: true }))
             }
         }
     }

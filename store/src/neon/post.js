@@ -9,7 +9,9 @@ const HEADERS = {
 };
 
 /** Posts and gives status and body. The signal ends the wait for the headers and for the body alike. */
-export async function post(url, connection, readOnly, body, timeout) {
+export async function post(url, connection, readOnly, bytes, timeout) {
+  // Bytes as they are: as a string they would be decoded on the way here and encoded again on the way out.
+  const body = bytes.slice();
   const headers = { ...HEADERS, "neon-connection-string": connection };
   if (readOnly) headers["neon-batch-read-only"] = "true";
   // A redirect would carry the connection string to wherever it points.

@@ -29,7 +29,7 @@ extern "C" {
         url: &str,
         connection: &str,
         read_only: bool,
-        body: &str,
+        body: &[u8],
         timeout_ms: u32,
     ) -> Result<JsValue, JsValue>;
 }
@@ -73,7 +73,8 @@ fn network(error: &JsValue) -> Failure {
 /// Status and body. A body that is not UTF-8 is not Neon's: it is read as far as it goes and then does not parse.
 async fn send(endpoint: &Endpoint, body: &str, effect: Effect, timeout_ms: u32) -> Result<(u16, String), JsValue> {
     let read_only = effect == Effect::Read;
-    let posted: Posted = post(&endpoint.url, endpoint.connection.expose(), read_only, body, timeout_ms).await?.into();
+    let posted: Posted =
+        post(&endpoint.url, endpoint.connection.expose(), read_only, body.as_bytes(), timeout_ms).await?.into();
     let bytes = posted.bytes().to_vec();
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Ok((posted.status(), text))
