@@ -1,4 +1,4 @@
-/** `npm run bench [name…] [--short] [--check] [--accept] [--plot] [--profile] [--rounds n] [--seconds n] [--drey folder] [--no-build]` */
+/** `npm run bench [name…] [--short] [--check] [--accept] [--plot] [--profile] [--rounds n] [--seconds n] [--drey folder] [--rows n] [--no-build]` */
 import { parseArgs } from "node:util";
 import { ROOT } from "../dev/paths.ts";
 import type { Budget } from "./measure.ts";
@@ -26,7 +26,17 @@ const FULL: Budget = { rounds: 5, seconds: 2, warmup: 2 };
 /** For every push: a regression by a third shows, a tenth does not. */
 const SHORT: Budget = { rounds: 3, seconds: 0.6, warmup: 0.8 };
 /** They tell little that the others do not, or take long to fill: the short form ends within two minutes. */
-const LEFT_OUT = ["create", "push1", "presence10", "presence1000", "presence1000calm"];
+const LEFT_OUT = [
+  "create",
+  "push1",
+  "presence10",
+  "presence1000",
+  "presence1000calm",
+  "live",
+  "readers",
+  "scale",
+  "tail",
+];
 
 export function readArguments(): Arguments {
   const { values, positionals } = parseArgs({
@@ -41,10 +51,13 @@ export function readArguments(): Arguments {
       rounds: { type: "string" },
       seconds: { type: "string" },
       drey: { type: "string" },
+      rows: { type: "string" },
     },
   });
   const unknown = positionals.filter((name) => !NAMES.includes(name));
   if (unknown.length > 0) throw new Error(`no workload ${unknown.join(", ")}: there are ${NAMES.join(", ")}`);
+  // What a workload is read at import, also by the thread of the load.
+  if (values.rows) process.env.BENCH_ROWS = values.rows;
   const budget = { ...(values.short ? SHORT : FULL) };
   if (values.rounds) budget.rounds = Number(values.rounds);
   if (values.seconds) budget.seconds = Number(values.seconds);

@@ -8,7 +8,7 @@ import { measureCold } from "./cold.ts";
 import type { Loaded, Loader } from "./load.ts";
 import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
 import { profiled } from "./profile.ts";
-import type { Side } from "./workload.ts";
+import type { Side, Target } from "./workload.ts";
 import type { AnyWorkload } from "./workloads.ts";
 import type { World } from "./world.ts";
 
@@ -65,6 +65,14 @@ export interface Result {
   sides: SideResult[];
   /** drey divided by this peer, round by round. */
   ratios: Record<string, Record<Compared, Spread>>;
+  /** Rooms have none. */
+  targets?: Reached[];
+}
+
+/** A target and drey's median of it. */
+export interface Reached extends Target {
+  value: number;
+  reached: boolean;
 }
 
 /** Figures that are compared. */
@@ -100,7 +108,8 @@ export async function measure(
       });
     }
     const api = running[0]?.cell.apis[0] ?? "";
-    const data = await workload.prepare(world, api, budget.rounds);
+    const apis = running.map(({ cell }) => cell.apis[0] ?? "");
+    const data = await workload.prepare(world, api, budget.rounds, apis);
     for (let round = 0; round <= budget.rounds; round += 1) {
       progress(round === 0 ? "warming up" : `round ${round} of ${budget.rounds}`);
       for (const one of running) {
@@ -111,7 +120,9 @@ export async function measure(
     for (const one of running) one.peakMb = peakMb(one.cell.pid);
     const sides = running.map(({ name, rounds, peakMb, startMs }) => ({ name, rounds, peakMb, startMs }));
     const { name, about } = workload;
-    return { workload: name, about, load: [before, loadAverage()], sides, ratios: ratiosOf(sides) };
+    const ratios = ratiosOf(sides);
+    const targets = (workload.targets ?? []).map((target) => reached(target, sides, ratios));
+    return { workload: name, about, load: [before, loadAverage()], sides, ratios, targets };
   } finally {
     await Promise.all(running.map(({ cell }) => cell.stop()));
   }
@@ -128,7 +139,8 @@ export async function profileAll(
   const cells: Cell[] = [];
   try {
     for (const side of workload.sides) cells.push(await side.start(world));
-    const data = await workload.prepare(world, cells[0]?.apis[0] ?? "", 1);
+    const apis = cells.map((cell) => cell.apis[0] ?? "");
+    const data = await workload.prepare(world, apis[0] ?? "", 1, apis);
     for (const [index, side] of workload.sides.entries()) {
       const cell = cells[index];
       if (!cell?.inspector) continue;
@@ -262,6 +274,13 @@ export function ratiosOf([drey, ...peers]: SideResult[]): Result["ratios"] {
       ];
     }),
   );
+}
+
+function reached(target: Target, [drey]: SideResult[], ratios: Result["ratios"]): Reached {
+  const { figure, peer, least = 0, most = Number.POSITIVE_INFINITY } = target;
+  const own = spread((drey?.rounds ?? []).map((round) => round[figure]));
+  const value = (peer === undefined ? own : ratios[peer]?.[figure])?.median ?? Number.NaN;
+  return { ...target, value, reached: value >= least && value <= most };
 }
 
 export function spread(values: number[]): Spread {

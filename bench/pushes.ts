@@ -14,7 +14,7 @@ export const DOCUMENT = {
   tests: "expect(response.status).toBe(200)",
 };
 
-export function pushes(size: number, connections: number): Workload<Home[]> {
+export function pushes(size: number, connections: number, least: number): Workload<Home[]> {
   return workload<Home[]>({
     name: `push${size}`,
     about: `POST /sync/push with ${size} new document${size === 1 ? "" : "s"} of 600 bytes each.`,
@@ -22,6 +22,7 @@ export function pushes(size: number, connections: number): Workload<Home[]> {
     connections,
     status: 200,
     queries: 1,
+    targets: [{ figure: "rps", peer: "hono", least }],
     prepare: (world, api) => homes(world, api, connections),
     request: (places, turn) => {
       const { token = "", workspace = "" } = places[turn.connection] ?? {};
@@ -31,14 +32,20 @@ export function pushes(size: number, connections: number): Workload<Home[]> {
   });
 }
 
-/** A client id of this load, mutations numbered on. */
-export function bodyOf(workspace: string, { run, connection, own }: Turn, size: number): string {
+const VALUE = JSON.stringify(DOCUMENT);
+
+/** A client id of this load, mutations numbered on. Put together as text: the load shares its processors with what is measured. */
+export function bodyOf(
+  workspace: string,
+  { run, connection, own }: Pick<Turn, "run" | "connection" | "own">,
+  size: number,
+): string {
   const client = `${run}-${connection}`;
-  const scope = { type: "workspace", id: workspace };
+  const scope = `{"type":"workspace","id":"${workspace}"}`;
   const mutations = Array.from({ length: size }, (_, index) => {
     const id = own * size + index + 1;
-    const entity = { type: "request", id: `${client}-${id}` };
-    return { id, scope, entity, op: "upsert", base_version: null, clock: { [client]: id }, value: DOCUMENT };
+    const entity = `{"type":"request","id":"${client}-${id}"}`;
+    return `{"id":${id},"scope":${scope},"entity":${entity},"op":"upsert","base_version":null,"clock":{"${client}":${id}},"value":${VALUE}}`;
   });
-  return JSON.stringify({ client_id: client, mutations });
+  return `{"client_id":"${client}","mutations":[${mutations.join(",")}]}`;
 }

@@ -1,5 +1,5 @@
 /** Results for people, and for the next run. */
-import { type Compared, type Result, type SideResult, type Spread, spread } from "./measure.ts";
+import { type Compared, type Reached, type Result, type SideResult, type Spread, spread } from "./measure.ts";
 
 export function table(result: Result): string {
   const lines = [
@@ -10,6 +10,7 @@ export function table(result: Result): string {
   lines.push(...columns(rooms ? roomRows(result.sides) : requestRows(result.sides)));
   for (const [peer, ratios] of Object.entries(result.ratios)) lines.push(ratioLine(peer, ratios));
   lines.push(...(rooms ? idleLines(result.sides) : []));
+  lines.push(...(result.targets ?? []).map(targetLine));
   return lines.join("\n");
 }
 
@@ -80,6 +81,14 @@ function median(
   figure: Exclude<keyof SideResult["rounds"][number], "hops" | "over">,
 ): number {
   return spread(side.rounds.map((round) => round[figure] ?? 0)).median;
+}
+
+/** Targets of drey's medians. */
+function targetLine({ figure, peer, least, most, means, value, reached }: Reached): string {
+  const name = means ?? { rps: "req/s", p50: "p50 ms", p95: "p95 ms", queriesInAll: "queries" }[figure];
+  const bound = least === undefined ? `≤ ${most}` : `≥ ${least}`;
+  const of = peer === undefined ? "" : ` of ${peer}`;
+  return `  target: ${name} ${bound}${of}: ${value.toFixed(2)}, ${reached ? "reached" : "not reached"}`;
 }
 
 function row(side: SideResult): string[] {

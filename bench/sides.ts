@@ -33,7 +33,7 @@ export function hono(settings: Settings = {}, vars: Record<string, string> = {},
       return startPeer(
         world.drey,
         "reads/worker.ts",
-        { LIMITER: "Limiter" },
+        { LIMITER: "Limiter", FEED: "Feed" },
         {
           vars: {
             ...trust(world),

@@ -19,6 +19,34 @@ export interface Turn {
   side: string;
 }
 
+/** A connection of the load. */
+export interface Line {
+  send(request: Buffer | string): Promise<Received>;
+}
+
+export interface Received {
+  status: number;
+  head: string;
+  /** Head and body as they came over the wire. */
+  raw: Buffer;
+}
+
+/** What a turn of more than one request gives: the answer that is judged, and how long what is measured took. */
+export interface Performed {
+  received: Received;
+  ms: number;
+}
+
+/** What drey's median has to reach: a figure of its own, or divided by a peer's. */
+export interface Target {
+  figure: "rps" | "p50" | "p95" | "queriesInAll";
+  peer?: string;
+  least?: number;
+  most?: number;
+  /** What the figure means here, if its name does not say. */
+  means?: string;
+}
+
 /** One of those compared. The first is drey. */
 export interface Side {
   name: string;
@@ -45,11 +73,16 @@ export interface Workload<Data> {
   counted?: { status: number; limit: number };
   /** Postgres may be asked this often per request of a round, by the request itself. */
   queries?: number;
+  targets?: Target[];
   /** Asked once before each load, for `Turn.tag`. */
   probe?(data: Data): { path: string; token: string };
-  /** Arranges through the public API of drey's cell. What it gives must survive a structured clone. */
-  prepare(world: World, api: string, rounds: number): Promise<Data>;
+  /** Arranges through the public API of drey's cell (all sides': `apis`). What it gives must survive a structured clone. */
+  prepare(world: World, api: string, rounds: number, apis: string[]): Promise<Data>;
   request(data: Data, turn: Turn): Buffer | string;
+  /** Instead of one request after the other: a turn on `lines` connections of its own. */
+  perform?(data: Data, turn: Turn, lines: Line[]): Promise<Performed>;
+  /** 1 unless told. */
+  lines?: number;
 }
 
 /** Keeps the type of the data together. */

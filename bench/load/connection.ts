@@ -3,22 +3,18 @@
  * parses what it must and nothing else. Out of scope: TLS, pipelining, redirects.
  */
 import { connect, type Socket } from "node:net";
+import type { Received } from "../workload.ts";
 
-export interface Received {
-  status: number;
-  head: string;
-  /** Head and body as they came over the wire. */
-  raw: Buffer;
-}
-
-const EMPTY = Buffer.alloc(0);
 const HEAD_END = Buffer.from("\r\n\r\n");
 
 export class Connection {
   readonly #host: string;
   readonly #port: number;
   #socket: Socket | undefined;
-  #buffer: Buffer = EMPTY;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  /** An answer cannot be whole below this many bytes: until then chunks are kept and not looked at. */
+  #least = 0;
   #done: ((received: Received) => void) | undefined;
   #failed: ((error: Error) => void) | undefined;
 
@@ -56,26 +52,30 @@ export class Connection {
   }
 
   #take(chunk: Buffer): void {
-    this.#buffer = this.#buffer.length === 0 ? chunk : Buffer.concat([this.#buffer, chunk]);
-    const received = parse(this.#buffer);
-    if (!received) return;
-    this.#buffer = EMPTY;
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size < this.#least) return;
+    const buffer = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#size);
+    const parsed = parse(buffer);
+    const whole = typeof parsed !== "number";
+    [this.#chunks, this.#size, this.#least] = whole ? [[], 0, 0] : [[buffer], buffer.length, parsed];
+    if (!whole) return;
     const done = this.#done;
     this.#done = undefined;
     this.#failed = undefined;
-    done?.(received);
+    done?.(parsed);
   }
 }
 
-/** Undefined until the answer is whole. There is never more than one in the buffer: nothing is pipelined. */
-function parse(buffer: Buffer): Received | undefined {
+/** The answer, or how many bytes it has at least. There is never more than one in the buffer: nothing is pipelined. */
+function parse(buffer: Buffer): Received | number {
   const end = buffer.indexOf(HEAD_END);
-  if (end < 0) return undefined;
+  if (end < 0) return buffer.length + 1;
   const head = buffer.toString("latin1", 0, end);
   const status = Number(head.slice(9, 12));
   const length = lengthOf(buffer, head, status, end + 4);
-  if (length === undefined || buffer.length < end + 4 + length) return undefined;
-  return { status, head, raw: buffer };
+  if (length === undefined) return buffer.length + 1;
+  return buffer.length < end + 4 + length ? end + 4 + length : { status, head, raw: buffer };
 }
 
 /** Of the body; undefined while a chunked one has not ended. */

@@ -2,7 +2,7 @@
  * The thread that makes the load. It imports the workload itself, because a function cannot be sent to it.
  */
 import { parentPort } from "node:worker_threads";
-import { beginTrace } from "../workload.ts";
+import { beginTrace, type Line, type Performed, type Turn } from "../workload.ts";
 import { workloadNamed } from "../workloads.ts";
 import { Connection } from "./connection.ts";
 
@@ -49,27 +49,34 @@ parentPort?.on("message", async (order: Order) => {
 
 async function load(order: Order): Promise<Loaded> {
   beginTrace(order.trace);
-  const { request } = await workloadNamed(order.workload);
-  const connections = Array.from(
-    { length: order.connections },
-    (_, index) => new Connection(order.urls[index % order.urls.length] ?? ""),
+  const { request, perform = alone, lines = 1 } = await workloadNamed(order.workload);
+  const connections = Array.from({ length: order.connections }, (_, index) =>
+    Array.from({ length: lines }, () => new Connection(order.urls[index % order.urls.length] ?? "")),
   );
-  await Promise.all(connections.map((connection) => connection.open()));
+  // Not all at once: a listener's queue of new connections has an end.
+  for (const some of chunksOf(connections.flat(), 50)) {
+    await Promise.all(some.map((connection) => connection.open()));
+  }
+  async function alone(data: never, turn: Turn, [line]: Line[]): Promise<Performed> {
+    const message = request(data, turn);
+    const before = performance.now();
+    const received = await (line as Line).send(message);
+    return { received, ms: performance.now() - before };
+  }
   const latencies: number[] = [];
   const statuses: Record<string, number> = {};
   let [sent, bytes] = [0, 0];
   let bad: string | undefined;
   const hops: number[] = [];
-  const { data, run, round, tag, side } = order;
+  const { data, run, side, round, tag } = order;
   const started = performance.now();
   const deadline = started + order.seconds * 1000;
   await Promise.all(
-    connections.map(async (connection, index) => {
-      for (let own = 0; sent < order.requests && performance.now() < deadline; own += 1) {
-        const message = request(data as never, { n: sent++, connection: index, own, run, round, tag, side });
-        const before = performance.now();
-        const received = await connection.send(message);
-        latencies.push(performance.now() - before);
+    connections.map(async (own, index) => {
+      for (let turns = 0; sent < order.requests && performance.now() < deadline; turns += 1) {
+        const turn = { n: sent++, connection: index, own: turns, run, side, round, tag };
+        const { received, ms } = await perform(data as never, turn, own);
+        latencies.push(ms);
         statuses[received.status] = (statuses[received.status] ?? 0) + 1;
         bytes += received.raw.length;
         if (latencies.length % 16 === 0) hops.push(...hopsOf(received.head));
@@ -78,11 +85,17 @@ async function load(order: Order): Promise<Loaded> {
     }),
   );
   const seconds = (performance.now() - started) / 1000;
-  for (const connection of connections) connection.close();
+  for (const connection of connections.flat()) connection.close();
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   const percentiles = { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
   return { requests: sent, seconds, statuses, ...percentiles, bytes, hops: mean(hops), bad };
+}
+
+function chunksOf<T>(items: T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(items.length / size) }, (_, n) =>
+    items.slice(n * size, (n + 1) * size),
+  );
 }
 
 /** `Server-Timing: …, gate;dur=0.3;desc="1"`: an empty list for a side that does not tell. */

@@ -16,6 +16,7 @@ export default workload<Home & { scope: string }>({
   connections: 4,
   status: 200,
   queries: 1,
+  targets: [{ figure: "rps", peer: "hono", least: 2, means: "documents/s" }],
   prepare: async (world, api) => {
     const place = await home(world, api);
     const workspace = toUuid("ws", place.workspace) ?? "";

@@ -13,8 +13,7 @@ export default workload<Home>({
   prepare: async (world, api) => {
     const place = await home(world, api);
     for (let own = 0; own < 5; own += 1) {
-      const turn = { n: 0, connection: 0, own, run: "fill", round: 0, tag: "", side: "" };
-      const body = JSON.parse(bodyOf(place.workspace, turn, 100));
+      const body = JSON.parse(bodyOf(place.workspace, { run: "fill", connection: 0, own }, 100));
       await call(api, place.token, "POST", `/v1/workspaces/${place.workspace}/sync/push`, body);
     }
     return place;

@@ -1,3 +1,3 @@
 import { pushes } from "../pushes.ts";
 
-export default pushes(1, 16);
+export default pushes(1, 16, 1);

@@ -1,3 +1,3 @@
 import { pushes } from "../pushes.ts";
 
-export default pushes(100, 4);
+export default pushes(100, 4, 1.3);

@@ -1,8 +1,10 @@
+import type { Feed } from "./feed.ts";
 import type { Limiter } from "./limiter.ts";
 
 /** Bindings and variables. */
 export interface Env {
   LIMITER: DurableObjectNamespace<Limiter>;
+  FEED: DurableObjectNamespace<Feed>;
   ISSUER: string;
   AUDIENCE: string;
   JWKS_URI: string;

@@ -3,54 +3,72 @@ import { Hono } from "hono";
 import { read, write } from "./database.ts";
 import type { App } from "./environment.ts";
 import { limit } from "./limits.ts";
+import { checked, isMutation, type Mutation } from "./mutations.ts";
 import { Problem } from "./problems.ts";
-
-interface Mutation {
-  id: number;
-  scope: { type: string; id: string };
-  entity: { type: string; id: string };
-  op: "upsert" | "delete";
-  base_version: number | null;
-  clock: Record<string, number>;
-  value?: unknown;
-}
 
 export const sync = new Hono<App>();
 
+const DAY_MS = 86_400_000;
+
 sync.post("/push", limit("writes"), async (c) => {
-  const { client_id, mutations } = await c.req.json<{ client_id: string; mutations: Mutation[] }>();
+  const body = await c.req.json<Push>();
+  const { client_id, session_id = null, acked_mutation_id = null, mutations } = body;
   if (typeof client_id !== "string" || !Array.isArray(mutations) || !mutations.every(isMutation)) {
     throw new Problem(422, "validation-failed", "`client_id` or `mutations` are not what a push is made of.");
   }
   const workspace = c.get("workspace");
-  const items = mutations.map(({ scope, entity, value: _value, ...rest }) => ({
-    ...rest,
-    scope_type: scope.type,
-    scope_id: scope.id,
-    entity_type: entity.type,
-    entity_id: entity.id,
-  }));
-  const values = mutations.map((mutation) => mutation.value ?? null);
+  const checks = mutations.map((mutation) => checked(mutation, client_id));
+  const items = mutations.map((mutation, index) => itemOf(mutation, client_id, checks[index]?.reject));
+  const values = `[${checks.map(({ value }) => value).join(",")}]`;
+  const mine = `[${mutations.map(() => "null").join(",")}]`;
   const row = await write(
     c.env,
     c.get("user"),
     workspace,
     (sql) => sql`
       select last_mutation_id, results, scopes
-      from sync_push(${workspace}::uuid, ${client_id}, null, null, ${JSON.stringify(items)}::json, ${JSON.stringify(values)}::json)`,
+      from sync_push(${workspace}::uuid, ${client_id}, ${session_id}::uuid, ${acked_mutation_id}::bigint, ${JSON.stringify(items)}::json,
+                     ${values}::json, ${mine}::json, false, ${90 * DAY_MS}::bigint, ${DAY_MS}::bigint, ${90 * DAY_MS}::bigint)`,
   );
+  c.executionCtx.waitUntil(tell(c.env, workspace, row.scopes as Touched[]));
   return c.json({ results: row.results, last_mutation_id: Number(row.last_mutation_id), scopes: row.scopes });
 });
 
-function isMutation(item: Mutation): boolean {
-  return (
-    Number.isInteger(item.id) &&
-    typeof item.scope?.type === "string" &&
-    typeof item.scope.id === "string" &&
-    typeof item.entity?.type === "string" &&
-    typeof item.entity.id === "string" &&
-    (item.op === "upsert" || item.op === "delete")
+interface Push {
+  client_id: string;
+  session_id?: string;
+  acked_mutation_id?: number;
+  mutations: Mutation[];
+}
+
+function itemOf(mutation: Mutation, client: string, reject: string | undefined) {
+  const { id, scope, entity, op, base_version = null, clock = { [client]: id } } = mutation;
+  if (reject !== undefined)
+    return { id, reject_code: reject, reject_detail: "It can never be applied.", clock: {} };
+  const place = {
+    scope_type: scope.type,
+    scope_id: scope.id,
+    entity_type: entity.type,
+    entity_id: entity.id,
+  };
+  return { id, ...place, op, base_version, clock };
+}
+
+interface Touched {
+  type: string;
+  id: string;
+  epoch: number;
+}
+
+/** Wakes who waits for these scopes. */
+function tell(env: App["Bindings"], workspace: string, touched: Touched[]): Promise<unknown> {
+  return Promise.allSettled(
+    touched.map(({ type, id, epoch }) => feedOf(env, { workspace, type, id }).hear(epoch)),
   );
+}
+
+function feedOf(env: App["Bindings"], { workspace, type, id }: Pick<Place, "workspace" | "type" | "id">) {
+  return env.FEED.getByName(`${workspace}/${type}/${id}`);
 }
 
 const PAGE = 1000;
@@ -58,11 +76,17 @@ const PAGE = 1000;
 sync.get("/:type/:id", limit("reads"), async (c) => {
   const { type, id } = c.req.param();
   const offset = c.req.query("offset") ?? "-1";
-  const after = offset === "-1" ? 0 : Number(offset.split("_")[1]);
+  const after = offset === "-1" ? 0 : offset === "now" ? END : Number(offset.split("_")[1]);
   if (!Number.isInteger(after)) throw new Problem(400, "invalid-offset", "The offset is malformed.");
   const workspace = c.get("workspace");
   const place = { workspace, user: c.get("user"), type, id, after };
-  const page = await (c.env.JSON_IN_SQL === "true" ? builtInPostgres : builtHere)(c.env, place);
+  const readPage = c.env.JSON_IN_SQL === "true" ? builtInPostgres : builtHere;
+  let page = after === END ? await newest(c.env, place) : await readPage(c.env, place);
+  if (c.req.query("live") === "long-poll" && page.end === after) {
+    await feedOf(c.env, place).wait(after);
+    page = await readPage(c.env, place);
+    if (page.end === after) return c.body(null, 204, { "stream-next-offset": offset });
+  }
   const headers = {
     "content-type": "application/json",
     "stream-next-offset": `1_${String(page.end).padStart(16, "0")}`,
@@ -72,6 +96,20 @@ sync.get("/:type/:id", limit("reads"), async (c) => {
   if (c.req.header("if-none-match") === headers.etag) return c.body(null, 304, headers);
   return c.body(page.json, 200, headers);
 });
+
+/** Above every epoch: only how far the log is is wanted. */
+const END = Number.MAX_SAFE_INTEGER;
+
+async function newest(env: App["Bindings"], { workspace, user, type, id }: Place): Promise<Page> {
+  const [row] = await read(
+    env,
+    user,
+    workspace,
+    (sql) => sql`
+      select epoch from sync_scope where workspace_id = ${workspace} and scope_type = ${type} and scope_id = ${id}`,
+  );
+  return { json: "[]", end: Number(row?.epoch ?? 0) };
+}
 
 interface Place {
   workspace: string;

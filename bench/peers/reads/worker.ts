@@ -10,6 +10,7 @@ import { answerProblem, Problem } from "./problems.ts";
 import { projects } from "./projects.ts";
 import { sync } from "./sync.ts";
 
+export { Feed } from "./feed.ts";
 export { Limiter } from "./limiter.ts";
 
 const app = new Hono<App>();
