@@ -106,11 +106,16 @@ test("the client goes on from a snapshot, and its state is the state", async () 
 });
 
 /**
- * Groups of what drey does not have (streams that are deleted, close, expire or fork; writers known to the stream itself),
- * and of what only the adapter would be tried by.
+ * Groups of what drey does not have (streams that close, expire or fork; writers known to the stream itself), and of what
+ * only the adapter would be tried by.
+ *
+ * Of the groups that are run six tests fail, which are not drey's to pass. Five want `Stream-Seq`, by which a stream refuses
+ * writes out of order ("with seq", "sequence ordering", "lexicographic seq ordering", "duplicate seq values", "case-sensitive
+ * seq"): drey's writers number their mutations in the push itself, and that order has tests of its own (sync_push.test.ts). One
+ * makes a stream a second time with another media type ("different config"), and media types are the adapter's alone.
  */
 const NOT_OURS =
-  /Fork|TTL|Closure|Idempotent Producer|Basic Stream|Sequence Ordering|Concurrent Writer|Byte-Exactness|State Hash/;
+  /Fork|TTL|Closure|Idempotent Producer|Sequence Ordering|Concurrent Writer|Byte-Exactness|State Hash/;
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
 interface Report {
@@ -123,8 +128,11 @@ test("the authors' suite for servers passes what is listed", async () => {
   const results = await suite(adapter.url);
   const passed = results.filter(({ status }) => status === "passed").map(({ fullName }) => fullName);
   const listed = (await readFile(here("durable_streams_passing.txt"), "utf8")).split("\n").filter(Boolean);
+  const failed = results
+    .filter(({ status }) => status === "failed")
+    .map(({ fullName }) => `\n  not: ${fullName}`);
   console.log(
-    `durable-streams conformance: ${passed.length} of ${results.length} tests pass, ${listed.length} must`,
+    `durable-streams conformance: ${passed.length} of ${results.length} tests pass, ${listed.length} must${failed.join("")}`,
   );
   expect(listed.filter((name) => !passed.includes(name))).toEqual([]);
 }, 400_000);

@@ -2,15 +2,15 @@
  * drey's scopes under the addresses and with the bodies of the Durable Streams conformance suite, which knows neither
  * credentials nor drey's writes.
  *
- * In scope: a token on each request, PUT as a collection whose scope is the stream, POST as a push of one document a
- * message, State messages unwrapped to what was posted. Statuses and headers of reads are drey's own, but for the media
- * type. Out of scope: what drey does not have, such as streams that close, expire or fork.
+ * In scope: a token on each request, PUT as a project whose scope is the stream, POST as a push of one document a message,
+ * DELETE as the project's, State messages unwrapped to what was posted. Statuses and headers of reads, of deletes and of what
+ * is refused are drey's own, but for the media type. Out of scope: what drey does not have, such as streams that close,
+ * expire or fork.
  */
-import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { OwnedWorkspace } from "../edge/actors.ts";
-import { device, mutation, push, type Scope, workspaceScope } from "../edge/pushes.ts";
+import { call, nowhere, type OwnedWorkspace, project } from "../edge/actors.ts";
+import { device, mutation, push, type Scope } from "../edge/pushes.ts";
 import type { StateMessage } from "../edge/shapes.ts";
 
 export interface Adapter extends AsyncDisposable {
@@ -23,10 +23,18 @@ type Kind = "text" | "json" | "bytes";
 interface Stream {
   mediaType: string;
   kind: Kind;
+  /** The scope of its project. */
+  scope: Scope;
 }
 
+/** The streams that there are, by path. */
+type Streams = Map<string, Stream>;
+
+/** What a path names that nobody has made a stream of. */
+const NOWHERE: Scope = { type: "project", id: nowhere("prj") };
+
 export async function streamAdapter(place: OwnedWorkspace): Promise<Adapter> {
-  const streams = new Map<string, Stream>();
+  const streams: Streams = new Map();
   const server = createServer((request, response) => {
     handle(place, streams, request, response).catch((error: Error) => {
       if (!response.headersSent) response.writeHead(502);
@@ -45,52 +53,44 @@ export async function streamAdapter(place: OwnedWorkspace): Promise<Adapter> {
 
 async function handle(
   place: OwnedWorkspace,
-  streams: Map<string, Stream>,
+  streams: Streams,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const url = new URL(request.url ?? "/", "http://adapter");
-  const scope = scopeOf(url.pathname);
-  const known = streams.get(scope.id);
+  const known = streams.get(url.pathname);
   switch (request.method) {
     case "PUT":
-      return create(place, streams, scope, request, response);
+      return create(place, streams, url.pathname, request, response);
     case "POST":
-      return known
-        ? append(place, known, scope, request, response)
-        : read(place, known, url, request, response);
+      return append(place, known, request, response);
+    case "DELETE":
+      streams.delete(url.pathname);
+      return remove(place, known, response);
     default:
       return read(place, known, url, request, response);
   }
 }
 
-/** A collection's id is at most 64 characters of a small alphabet; a path is anything. */
-function scopeOf(path: string): Scope {
-  return { type: "collection", id: createHash("sha256").update(path).digest("hex").slice(0, 40) };
-}
-
 async function create(
   place: OwnedWorkspace,
-  streams: Map<string, Stream>,
-  scope: Scope,
+  streams: Streams,
+  path: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const mediaType = request.headers["content-type"] ?? "application/octet-stream";
-  const known = streams.get(scope.id);
+  const known = streams.get(path);
   const body = await bodyOf(request);
   if (known) {
-    return reply(response, known.mediaType === mediaType ? 200 : 409, place, scope, {
-      "content-type": mediaType,
-    });
+    const isSame = known.mediaType.toLowerCase() === mediaType.toLowerCase();
+    return reply(response, isSame ? 200 : 409, place, known.scope, { "content-type": mediaType });
   }
-  const stream = { mediaType, kind: kindOf(mediaType) };
-  const made = device(place.owner, place);
-  const entity = { type: scope.type, id: scope.id };
-  await push(made, [mutation(made, workspaceScope(place), { entity, value: { name: request.url } })]);
-  const values = valuesOf(stream.kind, body);
-  if (!values) return reply(response, 400, place, scope, {});
-  streams.set(scope.id, stream);
+  const values = valuesOf(kindOf(mediaType), body);
+  if (!values) return reply(response, 400, place, NOWHERE, {});
+  const { id } = await project(place);
+  const scope = { type: "project", id };
+  streams.set(path, { mediaType, kind: kindOf(mediaType), scope });
   if (values.length > 0) await write(place, scope, values);
   const location = `http://${request.headers.host}${request.url}`;
   return reply(response, 201, place, scope, { "content-type": mediaType, location });
@@ -98,34 +98,47 @@ async function create(
 
 async function append(
   place: OwnedWorkspace,
-  stream: Stream,
-  scope: Scope,
+  stream: Stream | undefined,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const body = await bodyOf(request);
-  if (kindOf(request.headers["content-type"] ?? "") !== stream.kind)
-    return reply(response, 409, place, scope, {});
-  const values = valuesOf(stream.kind, body);
+  const mediaType = request.headers["content-type"];
+  const { kind, scope } = stream ?? { kind: kindOf(mediaType ?? ""), scope: NOWHERE };
+  if (!mediaType) return reply(response, 400, place, scope, {});
+  if (kindOf(mediaType) !== kind) return reply(response, 409, place, scope, {});
+  const values = valuesOf(kind, body);
   if (!values || values.length === 0) return reply(response, 400, place, scope, {});
-  await write(place, scope, values);
-  return reply(response, 204, place, scope, {});
+  return reply(response, await write(place, scope, values), place, scope, {});
 }
 
-async function write(place: OwnedWorkspace, scope: Scope, values: unknown[]): Promise<void> {
+/** The status that a stream's append is answered with: a refused call's own, 404 where drey knows no such scope. */
+async function write(place: OwnedWorkspace, scope: Scope, values: unknown[]): Promise<number> {
   const from = device(place.owner, place);
   const answer = await push(
     from,
     values.map((body) => mutation(from, scope, { value: { body } })),
   );
-  if (answer.status !== 200 || answer.body.results.some(({ outcome }) => outcome !== "applied")) {
-    throw new Error(`the push was answered ${answer.status}: ${answer.text}`);
-  }
+  if (answer.status !== 200) return answer.status;
+  if (answer.body.results.every(({ code }) => code === "unknown-scope")) return 404;
+  if (answer.body.results.every(({ outcome }) => outcome === "applied")) return 204;
+  throw new Error(`the push was answered ${answer.text}`);
+}
+
+async function remove(
+  place: OwnedWorkspace,
+  stream: Stream | undefined,
+  response: ServerResponse,
+): Promise<void> {
+  const { id } = stream?.scope ?? NOWHERE;
+  const answer = await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/projects/${id}`);
+  response.writeHead(answer.status, passed(answer.headers)).end();
 }
 
 function kindOf(mediaType: string): Kind {
-  if (mediaType.startsWith("application/json")) return "json";
-  return mediaType.startsWith("text/") ? "text" : "bytes";
+  const type = mediaType.toLowerCase();
+  if (type.startsWith("application/json")) return "json";
+  return type.startsWith("text/") ? "text" : "bytes";
 }
 
 /** The messages of a body; undefined if it is none. An array is flattened by one level. */
@@ -192,7 +205,7 @@ async function read(
   response.on("close", () => gone.abort());
   const headers = { ...(request.headers as Record<string, string>), ...bearer(place) };
   for (const name of OWN) delete headers[name];
-  const target = `${pathOf(place, scopeOf(url.pathname))}${url.search}`;
+  const target = `${pathOf(place, stream?.scope ?? NOWHERE)}${url.search}`;
   const method = request.method ?? "GET";
   const answer = await fetch(target, { method, headers, signal: gone.signal, redirect: "manual" });
   const own = passed(answer.headers);
