@@ -1,11 +1,11 @@
 /** Following a scope: to the end of its log, on as it grows, and through what may happen meanwhile. */
 import { expect, test } from "vitest";
-import { expectStatus, home, nowhere } from "../../../tests/edge/actors.ts";
+import { expectStatus, home, nowhere, type OwnedWorkspace } from "../../../tests/edge/actors.ts";
 import { sql, uuidOf } from "../../../tests/edge/database.ts";
 import { device, mutation, push, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { poll, world } from "../../../tests/edge/world.ts";
 import type { Timer } from "../src/index.ts";
-import { clientOf, indexedDbDisk, network, next, quickTimer } from "./place.ts";
+import { clientOf, type Disk, indexedDbDisk, network, next, quickTimer } from "./place.ts";
 
 const request = (id: string) => ({ type: "request", id });
 
@@ -34,6 +34,51 @@ test("a log of several chunks is read to its end, and from there after a restart
   );
   second.close();
 });
+
+test("two tabs that load a scope for the first time at once lose nothing of it, also if one is closed meanwhile", async () => {
+  const [place, disk] = [await home(), indexedDbDisk()];
+  const [scope, writer] = [workspaceScope(place), device(place.owner, place)];
+  // Three pages of a snapshot.
+  const value = { filler: "x".repeat(200_000) };
+  for (let n = 0; n < 3; n += 1) {
+    const four = Array.from({ length: 4 }, () => mutation(writer, scope, { value }));
+    expectStatus(await push(writer, four), 200);
+  }
+  const [one, two] = [await tab(place, disk), await tab(place, disk)];
+  two.client.scope("workspace", place.id).follow();
+  await poll("the second's first question", async () => two.asked() === 1);
+  const { ready } = one.client.scope("workspace", place.id).follow();
+  one.answer(2);
+  await poll("the first's third question", async () => one.asked() === 3);
+  two.answer(1);
+  await poll("the second's second question", async () => two.asked() === 2);
+  two.client.close();
+  one.answer(10);
+  await ready;
+  one.client.close();
+  const after = clientOf(place, { store: await disk.open() });
+  await after.scope("workspace", place.id).follow().ready;
+  expect(await after.scope("workspace", place.id).list("request")).toHaveLength(12);
+  after.close();
+});
+
+/** A client on this disk whose reads of the log are answered when the test says so. */
+async function tab(place: OwnedWorkspace, disk: Disk) {
+  const gates = Array.from({ length: 20 }, () => Promise.withResolvers<void>());
+  let [asked, answered] = [0, 0];
+  const held: typeof fetch = async (input, init) => {
+    const gate = new URL(String(input)).pathname.includes("/sync/workspace/") ? gates[asked++] : undefined;
+    const answer = await fetch(input, init);
+    await gate?.promise;
+    return answer;
+  };
+  const answer = (count: number) => {
+    for (const gate of gates.slice(answered, answered + count)) gate.resolve();
+    answered += count;
+  };
+  const client = clientOf(place, { store: await disk.open(), fetch: held });
+  return { client, answer, asked: () => asked };
+}
 
 test("what others write comes by itself", async () => {
   const [place, wire, timer] = [await home(), network(), quickTimer()];

@@ -22,12 +22,23 @@ import type { Chunk } from "./read.ts";
 /** A clock names at most 256 clients, its own included. */
 const MOST_SEEN = 255;
 
-/** Takes a chunk; gives the entities that changed. What is known already changes nothing: versions only grow. */
-export async function apply(transaction: Transaction, scope: Scope, chunk: Chunk): Promise<Entity[]> {
+/**
+ * Takes a chunk; gives the entities that changed. What is known already changes nothing: versions only grow.
+ *
+ * `reading` names the snapshot that whoever reads this is in the middle of. Of several who read one store, in tabs of a
+ * browser, the first to begin names what it holds and moves its place; the others only bring documents until he is through.
+ */
+export async function apply(
+  transaction: Transaction,
+  scope: Scope,
+  chunk: Chunk,
+  reading: string | undefined,
+): Promise<Entity[]> {
   const changed = new Map<string, Entity>();
   const before = await placeOf(transaction, scope);
   const { seen } = before;
-  const load = chunk.from === START ? crypto.randomUUID() : before.load;
+  const isFirst = before.load === reading || (chunk.from === START && before.offset === START);
+  const load = isFirst ? reading : undefined;
   for (const message of chunk.messages) {
     const entity = entityOf(message);
     const held = await heldOf(transaction, scope, entity);
@@ -40,6 +51,7 @@ export async function apply(transaction: Transaction, scope: Scope, chunk: Chunk
     delete seen[client_id];
     seen[client_id] = newest;
   }
+  if (!isFirst) return [...changed.values()];
   const place: Place = { offset: chunk.next, seen: lately(seen), load };
   const epoch = epochOf(place);
   const gone = load && epoch > 0 ? await sweep(transaction, scope, load, epoch) : [];

@@ -4,7 +4,7 @@
 import type { Scope } from "../api/types.ts";
 import type { Http } from "../http/http.ts";
 import type { ClientEvents } from "../options.ts";
-import { metaOf, placeOf } from "../queue/records.ts";
+import { epochOf, metaOf, placeOf, START } from "../queue/records.ts";
 import type { Followed } from "../scope.ts";
 import type { State } from "../state.ts";
 import type { Store } from "../store/store.ts";
@@ -57,7 +57,8 @@ export class Replica {
 
   async #follow(scope: Scope, signal: AbortSignal, onEnd: () => void): Promise<void> {
     const { store, state } = this.#parts;
-    const { offset } = await store.transact((transaction) => placeOf(transaction, scope));
+    const place = await store.transact((transaction) => placeOf(transaction, scope));
+    let { load } = place;
     const onGone = async () => {
       await store.transact(async (transaction) => {
         const { attempted_id } = await metaOf(transaction);
@@ -65,16 +66,18 @@ export class Replica {
       });
     };
     const onChunk = async (chunk: Chunk) => {
-      await this.#apply(scope, chunk);
+      if (chunk.from === START) load = crypto.randomUUID();
+      await this.#apply(scope, chunk, load);
+      if (epochOf({ offset: chunk.next }) > 0) load = undefined;
       state.read(scope, chunk.next, chunk.isEnd);
       if (chunk.isEnd) onEnd();
     };
-    await follow({ ...this.#parts, signal, scope, offset, onChunk, onGone });
+    await follow({ ...this.#parts, signal, scope, offset: place.offset, onChunk, onGone });
   }
 
-  async #apply(scope: Scope, chunk: Chunk): Promise<void> {
+  async #apply(scope: Scope, chunk: Chunk, load: string | undefined): Promise<void> {
     const { store, state, emit } = this.#parts;
-    const entities = await store.transact((transaction) => apply(transaction, scope, chunk));
+    const entities = await store.transact((transaction) => apply(transaction, scope, chunk, load));
     if (entities.length > 0) emit("change", { scope, entities });
     for (const message of chunk.messages) {
       const divergence_id = message.headers.client_id;

@@ -74,7 +74,7 @@ export function queueKey(id: number): string {
 }
 
 /** The epoch up to which everything of the scope is known; 0 while a snapshot is read. */
-export function epochOf({ offset }: Place): number {
+export function epochOf({ offset }: Pick<Place, "offset">): number {
   return Number(/^\d+_(\d+)$/.exec(offset)?.[1] ?? 0);
 }
 
