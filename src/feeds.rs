@@ -23,6 +23,10 @@ use crate::request::Request;
 /// 4,096 scopes; one that is forgotten is told without messages once.
 const MOST_WAITED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
+/// A push that moves more scopes tells so many feeds: each is a call of an object, of which a request has a thousand and six
+/// at a time. The others look by themselves.
+const MOST_HEARS: usize = 32;
+
 /// The scopes at which somebody waited when this isolate last told of them.
 #[derive(Debug)]
 pub struct Feeds {
@@ -62,11 +66,14 @@ impl Feeds {
     }
 }
 
-/// Tells the feeds of scopes that have moved, beside the answer.
-pub fn tell(request: &Request<'_>, hint: Option<Region>, workspace: WorkspaceId, moved: Vec<Moved>) {
+/// Tells the feeds of scopes that have moved, beside the answer: first those at which somebody is likely to wait.
+pub fn tell(request: &Request<'_>, hint: Option<Region>, workspace: WorkspaceId, mut moved: Vec<Moved>) {
     if moved.is_empty() {
         return;
     }
+    let feeds = &request.app.feeds;
+    moved.sort_by_key(|Moved { news, .. }| !feeds.expects(workspace, &news.scope_type, &news.id));
+    moved.truncate(MOST_HEARS);
     let (app, env) = (Rc::clone(request.app), request.env.clone());
     request.worker.wait_until(async move {
         join_all(moved.into_iter().map(|moved| hear(&app, &env, hint, workspace, moved))).await;

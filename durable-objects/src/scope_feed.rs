@@ -87,9 +87,11 @@ impl ScopeFeed {
             turned => return not_waiting(ask, &turned),
         };
         let (sender, receiver) = oneshot::channel();
-        self.line.keep(id, Sink::Poll(sender));
+        let wait_ms = self.line.settings.long_poll_ms.min(ask.expires_in_ms);
+        let ends_ms = Date::now().as_millis() + wait_ms;
+        self.line.keep(id, Sink::Poll { sender, ends_ms });
         self.start();
-        let wait = Duration::from_millis(self.line.settings.long_poll_ms.min(ask.expires_in_ms));
+        let wait = Duration::from_millis(wait_ms);
         let answer = match select(receiver, std::pin::pin!(Delay::from(wait))).await {
             Either::Left((Ok(frame), _)) => return delivered(&frame),
             // Ended, or nothing came: in both cases he has what he had.
@@ -105,10 +107,11 @@ impl ScopeFeed {
             Waits::Waiting(id, missed) => (id, missed),
             turned => return not_waiting(ask, &turned),
         };
-        let outlet = outlet::open(self.leaving(id))?;
+        let opened = outlet::open(self.leaving(id)).and_then(|outlet| Ok((outlet.response()?, outlet)));
+        // Nobody would ever end who waits without a stream.
+        let (response, outlet) = opened.inspect_err(|_| self.line.leave(id))?;
         let cursor = self.line.begin(&outlet, &wish, ask.cursor, first, missed);
         let ends_ms = Date::now().as_millis() + self.line.settings.sse_ms.min(ask.expires_in_ms);
-        let response = outlet.response()?;
         self.line.keep(id, Sink::Stream { outlet, cursor, ends_ms });
         self.start();
         Ok(Response::from(response))

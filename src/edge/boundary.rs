@@ -28,7 +28,8 @@ extern "C" {
 
 macro_rules! inbound_headers {
     ($($variant:ident => $name:literal),+ $(,)?) => {
-        /// The request headers drey reads. Nothing else of a request's head crosses the boundary.
+        /// The request headers drey reads. Nothing else of a request's head crosses the boundary with it; what rooms alone
+        /// read (`Last-Event-ID`, `Sec-WebSocket-Protocol`) they ask for, so that no other request pays for it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Header {
             $(#[doc = concat!("`", $name, "`")] $variant,)+

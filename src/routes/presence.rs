@@ -57,6 +57,7 @@ fn wants_events(call: &Call<'_>) -> bool {
 
 /// Hear what happens without being seen, by server-sent events.
 async fn listen(call: &Call<'_>) -> Outcome<Answer> {
+    // Only rooms read it: no other request carries it over the boundary.
     let last_event = call.request.raw.headers().get("last-event-id").ok().flatten();
     // Whoever only hears takes no client's place.
     let identity = Identity { client_id: minted()?, ..identity(call)? };

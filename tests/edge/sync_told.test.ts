@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { expectStatus, home, member, type OwnedWorkspace, project, type User } from "./actors.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
 import { apiKey, program } from "./keys.ts";
-import { type Device, device, mutation, push, readScope, type Scope } from "./pushes.ts";
+import { type Device, device, mutation, push, readScope, type Scope, workspaceScope } from "./pushes.ts";
 import { at, type Listener, listen, longPoll, START, versions } from "./streams.ts";
 import { poll, world } from "./world.ts";
 
@@ -135,4 +135,21 @@ test("where nobody waits, or everybody has gone, nothing is brought along", asyn
     expectStatus(await push(one, [mutation(one, scope)]), 200);
     return brought(neon, scope) === before;
   });
+});
+
+test("a push over a hundred scopes tells some of them, and who waits at another finds it by the next look", async () => {
+  await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 2 });
+  const place = await home(cell.api);
+  const one = device(place.owner, place);
+  const ids = Array.from({ length: 100 }, (_, n) => `c${String(n).padStart(3, "0")}`);
+  const made = ids.map((id) =>
+    mutation(one, workspaceScope(place), { entity: { type: "collection", id }, value: {} }),
+  );
+  expectStatus(await push(one, made), 200);
+  const last = { type: "collection", id: "c099" };
+  await using stream = await listen(at(place.owner, 1, cell), place, last, START);
+  await poll("its place", async () => stream.controls.length > 0);
+  const writes = ids.map((id) => mutation(one, { type: "collection", id }));
+  expect(expectStatus(await push(one, writes), 200).body.scopes).toHaveLength(100);
+  expect(versions(await stream.received(1))).toEqual([1]);
 });

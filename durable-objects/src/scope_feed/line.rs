@@ -29,7 +29,7 @@ use crate::environment;
 const CHUNK_BYTES: u32 = 1024 * 1024;
 /// A read that takes longer is given up until the next look.
 const READ_MS: u64 = 5_000;
-/// How often the ends of streams are looked at.
+/// How often the ends of those who wait are looked at.
 const STEP_MS: u64 = 1_000;
 
 /// Which scope it is.
@@ -178,14 +178,14 @@ impl Line {
         !self.ticks.replace(true)
     }
 
-    /// While anybody waits: ends streams whose time is over, looks at the scope, and at everybody's access.
+    /// While anybody waits: ends those whose time is over, looks at the scope, and at everybody's access.
     pub(super) async fn tick(self: Rc<Self>) {
         self.looked_ms.set(now_ms());
         let mut check_ms = now_ms() + self.settings.check_ms;
         loop {
             let wait = self.next_end_ms().min(check_ms).saturating_sub(now_ms()).clamp(1, STEP_MS);
             Delay::from(Duration::from_millis(wait)).await;
-            self.end_streams(now_ms());
+            self.end_those_whose_time_is_over(now_ms());
             if self.feed.borrow().waiting() == 0 {
                 self.feed.borrow_mut().rest();
                 self.ticks.set(false);
@@ -208,15 +208,11 @@ impl Line {
 
     fn next_end_ms(&self) -> u64 {
         let ends = self.sinks.borrow();
-        let ends = ends.values().filter_map(|sink| match sink {
-            Sink::Stream { ends_ms, .. } => Some(*ends_ms),
-            Sink::Poll(_) => None,
-        });
-        ends.min().unwrap_or(u64::MAX)
+        ends.values().map(Sink::ends_ms).min().unwrap_or(u64::MAX)
     }
 
-    fn end_streams(&self, now_ms: u64) {
-        self.end_those(|sink| matches!(sink, Sink::Stream { ends_ms, .. } if *ends_ms <= now_ms));
+    fn end_those_whose_time_is_over(&self, now_ms: u64) {
+        self.end_those(|sink| sink.ends_ms() <= now_ms);
     }
 
     fn end_those(&self, is_over: impl Fn(&Sink) -> bool) {
@@ -256,7 +252,7 @@ impl Line {
             let Some(sink) = self.sinks.borrow_mut().remove(id) else { continue };
             match sink {
                 // A poll that has just gone away has nobody to receive it.
-                Sink::Poll(sender) => drop(sender.send(frame.clone())),
+                Sink::Poll { sender, .. } => drop(sender.send(frame.clone())),
                 Sink::Stream { outlet, cursor, ends_ms } => {
                     let bytes = if cursor > now {
                         encode(&events(frame, cursor, up_to_date))

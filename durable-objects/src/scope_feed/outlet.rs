@@ -34,8 +34,8 @@ const MOST_UNREAD: u32 = 2 * 1024 * 1024;
 /// A waiter's end of the line.
 #[derive(Debug)]
 pub(super) enum Sink {
-    /// A long-poll: answered once.
-    Poll(Sender<Frame>),
+    /// A long-poll: answered once, before this time. It leaves by itself, unless the runtime has dropped it with its client.
+    Poll { sender: Sender<Frame>, ends_ms: u64 },
     /// A stream of events, until this time.
     Stream {
         outlet: Outlet,
@@ -43,6 +43,15 @@ pub(super) enum Sink {
         cursor: u64,
         ends_ms: u64,
     },
+}
+
+impl Sink {
+    /// When its time is over.
+    pub(super) const fn ends_ms(&self) -> u64 {
+        match self {
+            Self::Poll { ends_ms, .. } | Self::Stream { ends_ms, .. } => *ends_ms,
+        }
+    }
 }
 
 /// A stream; `gone` is called when a write finds that its reader has gone away.
