@@ -10,12 +10,18 @@ function peer(client_id: string, clock = 1, user_id = "user_a"): Peer {
   return { client_id, user_id, name: null, at: [], state: { clock }, clock, seen_at };
 }
 
-test.each([["pong"], ["{"], ["null"], ["7"], ['{"kind":"tomorrow"}'], [new ArrayBuffer(2)]])(
-  "%j is nothing that this client knows",
-  (text) => {
-    expect(frameOf(text)).toBeUndefined();
-  },
-);
+test.each([
+  ["pong"],
+  ["{"],
+  ["null"],
+  ["7"],
+  ['{"kind":"tomorrow"}'],
+  ['{"kind":"toString"}'],
+  ['{"kind":"patch"}'],
+  [new ArrayBuffer(2)],
+])("%j is nothing that this client knows", (text) => {
+  expect(frameOf(text)).toBeUndefined();
+});
 
 test("the room's last words say why it closed, and when to come back", () => {
   const told = { kind: "error", code: 1012, detail: "restarted", retry_after_ms: 70 } as const;

@@ -127,10 +127,10 @@ test("a token that is refused stops the stream until there is another", async ()
 
 test("events are read wherever their text is cut", async () => {
   const text =
-    'event: data\ndata: [1,\ndata: 2]\n\n: beat\n\r\nevent:control\r\ndata:{"a":": b"}\r\n\r\ndata: no end\n';
+    'event: data\ndata: [1,\ndata: 2]\n\n: beat\n\r\nevent:control\r\nid: 7-1\r\ndata:{"a":": b"}\r\n\r\ndata: no end\n';
   const expected = [
     { name: "data", data: "[1,\n2]" },
-    { name: "control", data: '{"a":": b"}' },
+    { name: "control", data: '{"a":": b"}', id: "7-1" },
   ];
   for (let size = 1; size <= text.length; size += 1) {
     const parts = async function* () {

@@ -38,14 +38,24 @@ export type Frame =
   | { kind: "probe" }
   | { kind: "error"; code: number; detail: string; retry_after_ms?: number };
 
-const KINDS = ["hello", "patch", "leave", "notice", "probe", "error"];
+/** What each kind has a list of. */
+const LISTS: Record<Frame["kind"], string | undefined> = {
+  hello: "peers",
+  patch: "peers",
+  leave: "peers",
+  notice: "scopes",
+  probe: undefined,
+  error: undefined,
+};
 
-/** None for `pong`, and for kinds that came after this client. */
+/** None for `pong`, for kinds that came after this client, and for what no room says. */
 export function frameOf(text: unknown): Frame | undefined {
   if (typeof text !== "string") return undefined;
   try {
-    const frame = JSON.parse(text) as Frame | null;
-    return KINDS.includes(frame?.kind ?? "") ? (frame as Frame) : undefined;
+    const frame = JSON.parse(text) as (Frame & Record<string, unknown>) | null;
+    if (!frame || !Object.hasOwn(LISTS, frame.kind)) return undefined;
+    const list = LISTS[frame.kind];
+    return list === undefined || Array.isArray(frame[list]) ? frame : undefined;
   } catch {
     return undefined;
   }
