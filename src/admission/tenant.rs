@@ -123,13 +123,15 @@ fn refused_lately(request: &Request<'_>, principal: &Principal, tenant: uuid::Uu
     if refused { Err(Problem::not_found()) } else { Ok(()) }
 }
 
-/// Remembers a refusal, and that it cost something: who walks through ids is charged for each like somebody unknown.
+/// Remembers a refusal, and that it cost something: who walks through ids is charged for each like somebody unknown, and
+/// who brings a revision for every question, because none is answered from memory.
 fn remember(request: &Request<'_>, principal: &Principal, tenant: uuid::Uuid, problem: Problem) -> Problem {
     if problem.refusal.code != Code::NotFound {
         return problem;
     }
     let (app, now_ms) = (request.app, clock::now_ms());
-    if !app.remembered.absent(principal.user, tenant, now_ms) {
+    let told = request.least_revision().is_ok_and(|least| least.is_some());
+    if told || !app.remembered.absent(principal.user, tenant, now_ms) {
         app.strangers.charge(&app.settings.effective().limits, principal.named());
     }
     app.remembered.refuse(principal.user, tenant, now_ms);

@@ -63,6 +63,24 @@ test("what is named all at once is owed, and a name that is asked about again co
   expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(60);
 });
 
+test("a made-up revision tells no stranger that a tenant exists, and each question is charged", async () => {
+  const place = await home();
+  const [owner, stranger] = [place.owner, await user()].map((caller) => ({ ...caller, api: cell.api }));
+  // New credentials are counted by address, and this one is nobody else's.
+  const ahead = { "x-drey-revision": "1000000", "cf-connecting-ip": "203.0.113.7" };
+  const ask = (caller: User | undefined, path: string) =>
+    call(caller ?? expect.unreachable(), "GET", path, undefined, ahead);
+  const paths = [`/v1/orgs/${place.org_id}`, `/v1/workspaces/${place.id}`] as const;
+  for (const path of paths) {
+    expectProblem(await ask(owner, path), 400, "revision-unknown");
+    expectProblem(await ask(stranger, path), 404, "not-found");
+  }
+  const asked = loads();
+  const answers = await inTurn(BURST, () => ask(stranger, paths[1]));
+  expect(statuses(answers)).toEqual([...Array(BURST - 2).fill(404), 429, 429]);
+  expect(loads() - asked).toBe(BURST - 2);
+});
+
 test("a key answers for the names it makes up, and its creator does not", async () => {
   const place = await home(cell.api);
   const key = program(await apiKey(place), cell.api);

@@ -137,11 +137,16 @@ impl Tenant {
         }
         self.refreshing_ms.set(now_ms());
         let known = self.load(subject, user, &now_ms).await?;
-        if known.revision < least && known.is_fresh {
-            self.refuted.set(Some((user, now_ms())));
-            return Err(Admission::RevisionUnknown);
+        if known.revision >= least {
+            return member(known).map(Some);
         }
-        if known.revision < least { Err(Admission::Unavailable) } else { member(known).map(Some) }
+        if !known.is_fresh {
+            return Err(Admission::Unavailable);
+        }
+        // To whom has no role here there is no tenant, and no revision of it that could be unknown.
+        member(known)?;
+        self.refuted.set(Some((user, now_ms())));
+        Err(Admission::RevisionUnknown)
     }
 
     /// Whether Postgres has just been asked for a revision that this caller named, and knew of none. A load alone is no
