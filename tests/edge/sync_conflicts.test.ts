@@ -112,6 +112,31 @@ test("delete against edit diverges both ways", async () => {
   ]);
 });
 
+test("small edits of a large entity are merged some at a time, and the answer stays small", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const [one, two] = [device(place.owner, place), device(place.owner, place)];
+  const entity = { type: "request", id: unique("request") };
+  const theirs = "x".repeat(200_000);
+  expectStatus(await push(one, [mutation(one, scope, { entity, value: { a: 1 } })]), 200);
+  const grown = mutation(two, scope, { entity, base_version: 1, value: { a: 1, theirs } });
+  expectStatus(await push(two, [grown]), 200);
+  const edits = Array.from({ length: 60 }, (_, mine) =>
+    mutation(one, scope, { entity, base_version: mine === 0 ? 1 : 2, value: { a: 1, mine } }),
+  );
+  const answer = expectStatus(await push(one, edits), 200);
+  const merged = answer.body.results.filter((result) => result.outcome === "merged");
+  expect(merged.length).toBeGreaterThan(10);
+  expect(merged.length).toBeLessThan(30);
+  const outcomes = answer.body.results.map((result) => result.outcome);
+  const retried = Array(edits.length - merged.length).fill("retry");
+  expect(outcomes).toEqual([...Array(merged.length).fill("merged"), ...retried]);
+  expect(answer.text.length).toBeLessThan(5 * 1024 * 1024);
+  expect(answer.body.last_mutation_id).toBe(merged.at(-1)?.id);
+  const last = (await catchUp(place.owner, place, scope)).at(-1);
+  expect(last?.value).toEqual({ a: 1, theirs, mine: merged.length - 1 });
+});
+
 test("thirty clients on three isolates write one entity at once: at most three round trips, nothing lost", async () => {
   const place = await home();
   const scope = workspaceScope(place);
