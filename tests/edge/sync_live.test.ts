@@ -287,6 +287,27 @@ test("more readers than may wait are refused, and one who goes away makes room",
   });
 });
 
+test("a poll whose client has gone away keeps its place no longer than it would have waited", async () => {
+  await using cell = await world().restart(
+    { FEED_MAX_PER_READER: "2", FEED_LONG_POLL_MS: "4000", FEED_CHECK_MS: "100" },
+    { isolates: 1 },
+  );
+  const place = await home(cell.api);
+  const scope = workspaceScope(place);
+  const gone = new AbortController();
+  const url = `${cell.api}${streamPath(place, scope, `?live=long-poll&offset=${START}`)}`;
+  const headers = { authorization: `Bearer ${place.owner.token}` };
+  const waiting = atOnce(2, () => fetch(url, { headers, signal: gone.signal }).catch(() => null));
+  const listens = async () => {
+    await using stream = await listen(place.owner, place, scope, START);
+    return stream.status;
+  };
+  await poll("both to wait", async () => (await listens()) === 429);
+  gone.abort();
+  await waiting;
+  await poll("room", async () => (await listens()) === 200);
+});
+
 test("a deploy in the middle costs a reader a new request and no message", async () => {
   const before = await world().restart({}, { isolates: 2 });
   const place = await home(before.api);
