@@ -13,6 +13,7 @@ use worker::Delay;
 use super::leases::{Key, Need, PATIENCE_MS, Turn};
 use super::limiter::{self, Down};
 use super::{Principal, gate_unavailable, limited};
+use crate::app::App;
 use crate::edge::clock;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
@@ -50,7 +51,7 @@ pub(super) async fn admit(
     }
 }
 
-/// One hop, with every refusal in its words.
+/// One hop, and what comes of it.
 async fn ask(
     request: &Request<'_>,
     key: Key,
@@ -59,65 +60,96 @@ async fn ask(
     least_revision: Option<i64>,
 ) -> Outcome<(Rc<Grant>, LimitView)> {
     may_ask(request, key, need)?;
-    let admit = Admit {
+    let (app, sent_ms) = (request.app, clock::now_ms());
+    let admit = question(app, &request.context.address, key, Need { least_revision, ..need }, wish);
+    let timeout_ms = request.remaining_ms().min(app.config.gate_timeout_ms);
+    request.context.gate_hops.set(request.context.gate_hops.get() + 1);
+    let answer = limiter::ask(app, request.env, &key.subject, &admit, timeout_ms).await;
+    app.leases.answered(key, need.tier, wish);
+    match answer {
+        Ok(Admission::RevisionUnknown) if need.least_revision.is_none() => {
+            // The isolate remembered a revision that no longer exists; without it the gate has the answer.
+            app.leases.unlearn(key.subject);
+            Box::pin(ask(request, key, need, Wish::default(), None)).await
+        }
+        Ok(admission) => answered(request, key, need, admission, sent_ms),
+        Err(down) => {
+            app.leases.asked(key);
+            insured(request, key, &admit, down).await
+        }
+    }
+}
+
+fn question(app: &App, address: &str, key: Key, need: Need, wish: Wish) -> Admit {
+    Admit {
         principal: Some(key.user),
         api_key: key.program,
-        address: request.context.address.clone(),
+        address: address.to_owned(),
         tier: need.tier,
         cost: need.cost,
         wanted: wish.wanted,
         held: wish.held,
-        least_revision,
-        settings: request.app.settings.version(),
-    };
-    let sent_ms = clock::now_ms();
+        least_revision: need.least_revision,
+        settings: app.settings.version(),
+    }
+}
+
+/// What the gate said, noted, with every refusal in its words.
+fn answered(
+    request: &Request<'_>,
+    key: Key,
+    need: Need,
+    admission: Admission,
+    sent_ms: u64,
+) -> Outcome<(Rc<Grant>, LimitView)> {
     let leases = &request.app.leases;
-    let timeout_ms = request.remaining_ms().min(request.app.config.gate_timeout_ms);
-    request.context.gate_hops.set(request.context.gate_hops.get() + 1);
-    let answer = limiter::ask(request.app, request.env, &key.subject, &admit, timeout_ms).await;
-    leases.answered(key, need.tier, wish);
-    match answer {
-        Ok(Admission::Granted(grant)) => {
+    match admission {
+        Admission::Granted(grant) => {
             super::learn(request.app, request.context, &grant);
             let grant = Rc::new(grant);
             let view = leases.granted(key, need, &grant, sent_ms, clock::now_ms());
-            return Ok((grant, view));
+            Ok((grant, view))
         }
-        Ok(Admission::Denied(denial)) => {
+        Admission::Denied(denial) => {
             leases.denied(key, need, &denial, clock::now_ms());
-            return Err(limited(&denial));
+            Err(limited(&denial))
         }
-        Ok(Admission::RevisionUnknown) if need.least_revision.is_none() => leases.unlearn(key.subject),
-        Ok(Admission::RevisionUnknown) => {
+        Admission::RevisionUnknown => {
             leases.asked(key);
-            // A gate that does not charge cannot slow whoever makes revisions up; this isolate can.
-            if request.app.config.provider == Provider::Redis {
-                let (strangers, limits) = (&request.app.strangers, request.app.settings.effective().limits);
-                strangers.may_ask(&limits, (key.user, key.program))?;
-                strangers.charge(&limits, (key.user, key.program));
-            }
-            return Err(revision_unknown());
+            made_up(request, key)?;
+            Err(revision_unknown())
         }
-        Ok(Admission::NotFound) => {
+        Admission::NotFound => {
             leases.dropped(key);
-            return Err(Problem::not_found());
+            Err(Problem::not_found())
         }
-        Ok(Admission::Unavailable) => {
+        Admission::Unavailable => {
             leases.unvouched(key);
-            return Err(gate_unavailable("the gate cannot vouch for what it knows"));
-        }
-        Err(Down::Limiter { grant, due, cause }) => {
-            leases.asked(key);
-            let view = request.app.insurance.without_limiter(&key.subject, &admit, &due, &cause)?;
-            return Ok((Rc::from(grant), view));
-        }
-        Err(Down::Gate(cause)) => {
-            leases.asked(key);
-            return request.app.insurance.admit(request, &key.subject, &admit, &cause).await;
+            Err(gate_unavailable("the gate cannot vouch for what it knows"))
         }
     }
-    // The isolate remembered a revision that no longer exists; without it the gate has the answer.
-    Box::pin(ask(request, key, need, Wish::default(), None)).await
+}
+
+/// Goes on by itself, where something did not answer.
+async fn insured(request: &Request<'_>, key: Key, admit: &Admit, down: Down) -> Outcome<(Rc<Grant>, LimitView)> {
+    let insurance = &request.app.insurance;
+    match down {
+        Down::Limiter { grant, due, cause } => {
+            let view = insurance.without_limiter(&key.subject, admit, &due, &cause)?;
+            Ok((Rc::from(grant), view))
+        }
+        Down::Gate(cause) => insurance.admit(request, &key.subject, admit, &cause).await,
+    }
+}
+
+/// A gate that does not charge cannot slow whoever makes revisions up; this isolate can.
+fn made_up(request: &Request<'_>, key: Key) -> Outcome<()> {
+    if request.app.config.provider == Provider::Redis {
+        let (strangers, limits) = (&request.app.strangers, request.app.settings.effective().limits);
+        strangers.may_ask(&limits, (key.user, key.program))?;
+        strangers.charge(&limits, (key.user, key.program));
+    }
+    Ok(())
 }
 
 /// Before a tenant is asked after somebody in whom this isolate has not met him: a made-up name costs an object and a query.
@@ -150,18 +182,7 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
         let need = Need { cost: 0, ..need };
         let sent_ms = clock::now_ms();
         let wish = app.leases.wish(key, need.tier, sent_ms);
-        let least_revision = need.least_revision;
-        let admit = Admit {
-            principal: Some(key.user),
-            api_key: key.program,
-            address,
-            tier: need.tier,
-            cost: 0,
-            wanted: wish.wanted,
-            held: wish.held,
-            least_revision,
-            settings: app.settings.version(),
-        };
+        let admit = question(&app, &address, key, need, wish);
         app.leases.renewing();
         let answer = limiter::ask(&app, &env, &key.subject, &admit, app.config.gate_timeout_ms).await;
         app.leases.answered(key, need.tier, wish);
