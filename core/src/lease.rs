@@ -75,12 +75,16 @@ pub struct Denial {
     pub due: Option<Due>,
 }
 
+/// For how long an isolate believes a refusal of buckets without asking again, in milliseconds: it is part of the 5 s within
+/// which a raised limit is effective, whatever it had refused for.
+const BELIEVE_MS: u64 = 1_000;
+
 impl Denial {
     /// The refusal of buckets; `None` for a charge that was allowed.
     #[must_use]
     pub fn by_buckets(charge: Charge) -> Option<Self> {
         let Charge::Denied { retry_after_ms, policies, view } = charge else { return None };
-        Some(Self { retry_after_ms, policies, view, believe_ms: None, due: None })
+        Some(Self { retry_after_ms, policies, view, believe_ms: Some(BELIEVE_MS), due: None })
     }
 
     /// One refusal of two: it names the policies of both, is over when the later one is, and is believed for as long as
@@ -112,6 +116,29 @@ pub enum Admission {
 }
 
 impl Grant {
+    /// Nobody's, with this to show: no role, no tenant, nothing to hold and nothing to spend.
+    #[must_use]
+    pub const fn bare(view: LimitView) -> Self {
+        Self {
+            role: String::new(),
+            org: None,
+            plan: Plan::Free,
+            region: Region::WesternEurope,
+            revision: 0,
+            authz_epoch: 0,
+            workspace_lease_ms: 0,
+            tokens: 0,
+            tokens_ms: 0,
+            view,
+            stale_ms: None,
+            daily: None,
+            due: None,
+            most: None,
+            shadow: Vec::new(),
+            settings: None,
+        }
+    }
+
     /// No lease outlives the credential it rests on.
     #[must_use]
     pub fn within_credential(mut self, left_ms: u64) -> Self {
@@ -129,21 +156,12 @@ mod tests {
         let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 99, reset_s: 1 };
         Grant {
             role: "editor".to_owned(),
-            org: None,
-            plan: Plan::Free,
-            region: Region::WesternEurope,
             revision: 7,
             authz_epoch: 2,
             workspace_lease_ms: 1000,
             tokens: 1,
             tokens_ms: 5000,
-            view,
-            stale_ms: None,
-            daily: None,
-            due: None,
-            most: None,
-            shadow: Vec::new(),
-            settings: None,
+            ..Grant::bare(view)
         }
     }
 

@@ -34,10 +34,6 @@ use quota::{Need, Quota, Standing};
 use tags::Tags;
 use tenant::{Known, Tenant};
 
-/// For how long an isolate believes a refusal without asking again, in milliseconds: it is part of the 5 s within which a
-/// raised limit is effective.
-const BELIEVE_MS: u64 = 1_000;
-
 /// The object.
 #[durable_object(fetch)]
 #[derive(Debug)]
@@ -221,10 +217,7 @@ impl WorkspaceGate {
                 let daily = today.map(|(need, standing)| self.quota.pay(&standing, need, extra)).transpose()?;
                 Admission::Granted(Grant { daily, shadow, ..self.grant(known, admit, extra, view) })
             }
-            // A limit that is raised admits within the second, whatever it had refused for.
-            Some((refused, ..)) => Denial::by_buckets(refused).map_or(Admission::Unavailable, |denial| {
-                Admission::Denied(Denial { believe_ms: Some(BELIEVE_MS), ..denial })
-            }),
+            Some((refused, ..)) => Denial::by_buckets(refused).map_or(Admission::Unavailable, Admission::Denied),
             None => Admission::Unavailable,
         })
     }

@@ -20,14 +20,22 @@ use crate::routes::Limit;
 
 /// 4,096 addresses are about 1 MB.
 const MOST_REFUSED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
-/// What the platform's bindings in `wrangler.toml` count over. They tell only yes or no, not when there is room again.
+/// What the platform's bindings in `wrangler.toml` count over. They tell only yes or no, not when there is room again: after
+/// the whole of it there is.
 const PLATFORM_WINDOW_S: u64 = 60;
-const PLATFORM_RETRY_MS: u64 = 10_000;
 
 /// Addresses that were refused a moment ago: until their time is over they cost no hop.
 #[derive(Debug)]
 pub struct Floods {
-    refused: RefCell<LruCache<(Tier, String), (u64, Denial)>>,
+    refused: RefCell<LruCache<(Tier, String), Refused>>,
+}
+
+/// A refusal, until when it lasts, and until when it is believed: the limit may be raised before.
+#[derive(Debug)]
+struct Refused {
+    denial: Denial,
+    until_ms: u64,
+    believed_until_ms: u64,
 }
 
 impl Default for Floods {
@@ -39,20 +47,17 @@ impl Default for Floods {
 impl Floods {
     fn denial(&self, zone: &(Tier, String), now_ms: u64) -> Option<Denial> {
         let mut refused = self.refused.borrow_mut();
-        let (until_ms, denial) = refused.get(zone)?;
+        let Refused { denial, until_ms, .. } =
+            refused.get(zone).filter(|refused| now_ms < refused.believed_until_ms)?;
         let retry_after_ms = until_ms.saturating_sub(now_ms);
         let view = LimitView { reset_s: seconds_up(retry_after_ms), ..denial.view.clone() };
-        (retry_after_ms > 0).then(|| Denial {
-            retry_after_ms,
-            policies: denial.policies.clone(),
-            view,
-            believe_ms: None,
-            due: None,
-        })
+        Some(Denial { retry_after_ms, view, ..denial.clone() })
     }
 
     fn refuse(&self, zone: (Tier, String), denial: Denial, now_ms: u64) {
-        self.refused.borrow_mut().put(zone, (now_ms + denial.retry_after_ms, denial));
+        let until_ms = now_ms.saturating_add(denial.retry_after_ms);
+        let believed_until_ms = denial.believe_ms.map_or(until_ms, |ms| now_ms.saturating_add(ms).min(until_ms));
+        self.refused.borrow_mut().put(zone, Refused { denial, until_ms, believed_until_ms });
     }
 }
 
@@ -127,7 +132,8 @@ async fn platform(request: &Request<'_>, tier: Tier) -> Option<bool> {
 /// The numbers of the bindings in `wrangler.toml`.
 fn by_platform(tier: Tier) -> Denial {
     let limit = if tier == Tier::SignIn { 60 } else { 600 };
-    let (policy, reset_s) = (tier.as_str().to_owned(), seconds_up(PLATFORM_RETRY_MS));
-    let view = LimitView { policy: policy.as_str().into(), limit, window_s: PLATFORM_WINDOW_S, remaining: 0, reset_s };
-    Denial { retry_after_ms: PLATFORM_RETRY_MS, policies: vec![policy], view, believe_ms: None, due: None }
+    let (policy, window_s) = (tier.as_str(), PLATFORM_WINDOW_S);
+    let view = LimitView { policy: policy.into(), limit, window_s, remaining: 0, reset_s: window_s };
+    let policies = vec![policy.to_owned()];
+    Denial { retry_after_ms: window_s * 1_000, policies, view, believe_ms: None, due: None }
 }

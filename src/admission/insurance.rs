@@ -9,7 +9,7 @@ use drey_core::id::{ApiKeyId, UserId};
 use drey_core::lease::{Denial, Grant};
 use drey_core::limit::redis::Due;
 use drey_core::limit::{Bucket, BucketKind, BucketSpec, Charge, Given, LimitView, Tier, insured};
-use drey_core::role::{Plan, Region};
+use drey_core::role::Plan;
 use drey_durable_objects::workspace_gate::{Admit, Subject};
 use drey_store::{Caller, Session, gate};
 use lru::LruCache;
@@ -119,22 +119,5 @@ fn known<R: std::fmt::Display>(state: gate::GateState<R>) -> Grant {
 
 fn tenantless() -> Grant {
     let view = LimitView { policy: "insurance".into(), limit: 1, window_s: 1, remaining: 0, reset_s: 1 };
-    Grant {
-        role: String::new(),
-        org: None,
-        plan: Plan::Free,
-        region: Region::WesternEurope,
-        revision: 0,
-        authz_epoch: 0,
-        workspace_lease_ms: 0,
-        tokens: 1,
-        tokens_ms: 0,
-        view,
-        stale_ms: None,
-        daily: None,
-        due: None,
-        most: None,
-        shadow: Vec::new(),
-        settings: None,
-    }
+    Grant { tokens: 1, ..Grant::bare(view) }
 }

@@ -280,7 +280,6 @@ impl Leases {
 
 #[cfg(test)]
 mod tests {
-    use drey_core::role::{Plan, Region};
     use uuid::Uuid;
 
     use super::*;
@@ -299,21 +298,12 @@ mod tests {
         let view = LimitView { policy: "standard".into(), limit: 100, window_s: 60, remaining: 9, reset_s: 1 };
         Rc::new(Grant {
             role: "editor".to_owned(),
-            org: None,
-            plan: Plan::Free,
-            region: Region::WesternEurope,
             revision: 7,
             authz_epoch: 2,
             workspace_lease_ms: 1_000,
             tokens,
             tokens_ms: 5_000,
-            view,
-            stale_ms: None,
-            daily: None,
-            due: None,
-            most: None,
-            shadow: Vec::new(),
-            settings: None,
+            ..Grant::bare(view)
         })
     }
 

@@ -132,6 +132,18 @@ describe.each([
     expect(calls).toBeGreaterThan(3);
   });
 
+  test("a limit that is raised ends its refusals within five seconds, blocks included", async () => {
+    const org = await organisation(await user(cell.api));
+    await inTurn(STRICT, () => invitation(org, org.owner));
+    const refused = await invitation(org, org.owner);
+    expectViolated(refused, "rate-limited", ["strict"]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(100);
+    const operator = { ...org.owner, token: world().operatorToken };
+    const raised = { limits: { strict: { burst: 9 * STRICT } } };
+    expectStatus(await call(operator, "PUT", `/v1/operator/orgs/${org.id}/settings`, raised), 200);
+    await poll("an invitation", async () => (await invitation(org, org.owner)).status === 201, 5_000);
+  });
+
   test("a policy in shadow refuses nothing, and the log says what it would have refused", async () => {
     const place = await home(cell.api);
     const operator = { ...place.owner, token: world().operatorToken };

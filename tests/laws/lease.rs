@@ -2,7 +2,6 @@
 
 use drey_core::lease::{Denial, Grant, Purse, Spend};
 use drey_core::limit::{Bucket, BucketSpec, Charge, charge_up_to};
-use drey_core::role::{Plan, Region};
 use proptest::prelude::*;
 
 use crate::limit::{START_MS, specs};
@@ -100,21 +99,11 @@ impl World {
 pub(crate) fn grant(tokens: u32, view: drey_core::limit::LimitView) -> Grant {
     Grant {
         role: "viewer".to_owned(),
-        org: None,
-        plan: Plan::Free,
-        region: Region::WesternEurope,
         revision: 1,
-        authz_epoch: 0,
         workspace_lease_ms: 1_000,
         tokens,
         tokens_ms: TOKENS_MS,
-        view,
-        stale_ms: None,
-        daily: None,
-        due: None,
-        most: None,
-        shadow: Vec::new(),
-        settings: None,
+        ..Grant::bare(view)
     }
 }
 

@@ -64,6 +64,20 @@ describe.each(engines)("$name", (engine) => {
     expect([other[0], left(other, 100), other[3]]).toEqual([1, 89, 0]);
   });
 
+  test("under another burst or block alone no more is missing than there is, and a block ends too", async () => {
+    const key = `{${crypto.randomUUID()}}:bucket`;
+    const TOKEN_US = 360_000_000;
+    const charge = async (burst: number, block: number) =>
+      (await send("EVAL", SCRIPT, 1, key, 1, 0, 0, TOKEN_US, TOKEN_US * burst, burst, block, 0)) as number[];
+    const blocked = async (burst: number, block: number) => (await charge(burst, block))[3];
+    for (let call = 0; call < 4; call += 1) expect((await charge(4, 9_000))[0]).toBe(1);
+    expect(await blocked(4, 9_000)).toBe(9_000);
+    const [paid, , missing, block] = await charge(5, 9_000);
+    expect([paid, Math.round((missing ?? 0) / TOKEN_US), block]).toEqual([1, 5, 0]);
+    expect([await blocked(5, 9_000), await blocked(5, 0)]).toEqual([9_000, 0]);
+    expect(Math.round(((await charge(2, 0))[2] ?? 0) / TOKEN_US)).toBe(2);
+  });
+
   test("a bucket that an earlier script stored is read as it is", async () => {
     const key = `{${crypto.randomUUID()}}:bucket`;
     const now = Date.now();

@@ -186,27 +186,16 @@ fn remaining(denial: &Denial, left_ms: u64) -> Denial {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::role::{Plan, Region};
 
     fn grant(tokens: u32) -> Grant {
         let view = LimitView { policy: "relaxed".into(), limit: 500, window_s: 60, remaining: 100, reset_s: 1 };
         Grant {
             role: "viewer".to_owned(),
-            org: None,
-            plan: Plan::Free,
-            region: Region::WesternEurope,
             revision: 1,
-            authz_epoch: 0,
             workspace_lease_ms: 1000,
             tokens,
             tokens_ms: 5000,
-            view,
-            stale_ms: None,
-            daily: None,
-            due: None,
-            most: None,
-            shadow: Vec::new(),
-            settings: None,
+            ..Grant::bare(view)
         }
     }
 

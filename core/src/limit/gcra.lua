@@ -26,22 +26,29 @@ for i, key in ipairs(KEYS) do
   }
   local stored = redis.call('GET', key)
   if stored then
-    local full_at_us, block_until_ms, seen_ms, interval_us = string.match(stored, '^(%d+) (%d+) (%d+) ?(%d*)$')
+    -- Earlier scripts stored fewer of the numbers it was made by: what is not there has not changed.
+    local full_at_us, block_until_ms, seen_ms, interval_us, burst, block_ms =
+      string.match(stored, '^(%d+) (%d+) (%d+) ?(%d*) ?(%d*) ?(%d*)$')
     if not full_at_us then return redis.error_reply('ERR not a bucket') end
     bucket.full_at_us, bucket.block_until_ms = tonumber(full_at_us), tonumber(block_until_ms)
     bucket.was_us = tonumber(interval_us) or bucket.interval_us
+    bucket.is_changed = bucket.was_us ~= bucket.interval_us
+      or (tonumber(burst) or bucket.burst) ~= bucket.burst
+      or (tonumber(block_ms) or bucket.block_ms) ~= bucket.block_ms
     now_ms = math.max(now_ms, tonumber(seen_ms))
   end
   buckets[i] = bucket
 end
 local at_us = now_ms * 1000
 
--- Under another pace, as when the plan changed, what was taken stays taken, token by token, and the block ends.
+-- Under other numbers, as when the plan changed, what was taken stays taken, token by token, and the block ends.
 for _, bucket in ipairs(buckets) do
-  if bucket.was_us and bucket.was_us ~= bucket.interval_us then
+  if bucket.is_changed then
     local missing_us = math.max(bucket.full_at_us - at_us, 0)
-    local scaled_us = math.ceil(missing_us / bucket.was_us * bucket.interval_us)
-    bucket.full_at_us = at_us + math.min(scaled_us, bucket.tolerance_us)
+    if bucket.was_us ~= bucket.interval_us then
+      missing_us = math.ceil(missing_us / bucket.was_us * bucket.interval_us)
+    end
+    bucket.full_at_us = at_us + math.min(missing_us, bucket.tolerance_us)
     bucket.block_until_ms = 0
   end
 end
@@ -82,8 +89,10 @@ end
 -- A key ends when its bucket is full and unblocked: nothing stays without an end.
 local function save(key, bucket)
   local end_ms = math.max(math.ceil(bucket.full_at_us / 1000), bucket.block_until_ms)
-  local numbers = '%.0f %.0f %.0f %.0f'
-  local value = string.format(numbers, bucket.full_at_us, bucket.block_until_ms, now_ms, bucket.interval_us)
+  local numbers = '%.0f %.0f %.0f %.0f %.0f %.0f'
+  local value = string.format(
+    numbers, bucket.full_at_us, bucket.block_until_ms, now_ms, bucket.interval_us, bucket.burst, bucket.block_ms
+  )
   redis.call('SET', key, value, 'PX', string.format('%.0f', math.max(end_ms - clock_ms, 1)))
 end
 
