@@ -241,6 +241,20 @@ fn person(user: u8) -> Reader {
 }
 
 #[test]
+fn a_notice_that_comes_before_its_reader_has_him_read() {
+    let mut feed = Feed::new(LIMITS);
+    assert_eq!(feed.hear(1, 5, Vec::new()), Vec::new());
+    // He has read Postgres before the push that was told of.
+    waiting(&mut feed, person(1), 4, 0);
+    assert_eq!(feed.to_read(), Offset::new(1, 4));
+    // One of another generation says nothing of this one.
+    let mut feed = Feed::new(LIMITS);
+    feed.hear(2, 5, Vec::new());
+    waiting(&mut feed, person(1), 4, 0);
+    assert_eq!(feed.to_read(), None);
+}
+
+#[test]
 fn a_bare_notice_costs_one_read_however_many_wait() {
     let mut feed = Feed::new(LIMITS);
     let ids: Vec<_> = (0..10).map(|user| waiting(&mut feed, person(user), 3, 0)).collect();

@@ -119,6 +119,9 @@ pub struct Feed {
     ring: Ring,
     /// The newest epoch heard of.
     heard: i64,
+    /// Generation and epoch of a notice that came before anything was known: the reader who comes next may have read Postgres
+    /// before the push that it tells of.
+    rumour: (i64, i64),
     /// The epoch that a read under way is to reach.
     reading: Option<i64>,
     waiters: BTreeMap<WaiterId, Waiter>,
@@ -135,6 +138,7 @@ impl Feed {
             generation: 0,
             ring: Ring::new(),
             heard: 0,
+            rumour: (0, 0),
             reading: None,
             waiters: BTreeMap::new(),
             next_id: 1,
@@ -198,7 +202,7 @@ impl Feed {
             let ended = self.forget();
             self.generation = generation;
             self.ring = Ring::from(epoch);
-            self.heard = epoch;
+            self.heard = if self.rumour.0 == generation { epoch.max(self.rumour.1) } else { epoch };
             return ended;
         }
         // Nobody waits for what lies between, so it need not be read.
@@ -227,6 +231,9 @@ impl Feed {
     pub fn hear(&mut self, generation: i64, epoch: i64, messages: Vec<String>) -> Vec<FeedEffect> {
         if generation > self.generation && self.generation > 0 {
             return self.forget();
+        }
+        if self.generation == 0 {
+            self.rumour = self.rumour.max((generation, epoch));
         }
         if generation < self.generation || self.generation == 0 {
             return Vec::new();
