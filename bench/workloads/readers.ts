@@ -16,14 +16,14 @@ const offsets = new Map<string, string>();
 
 export default workload<Home & { readers: Person[] }>({
   name: "readers",
-  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are the push's own and those of all readers.`,
+  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those of the whole turn.`,
   sides: [drey(), hono()],
   connections: 1,
   lines: 1 + READERS,
   requests: 2,
   status: 200,
-  // The push itself, one read for all, and half a one for what gates and feeds look at by themselves meanwhile.
-  targets: [{ figure: "queriesInAll", most: 2.5, means: "queries per push, its own included" }],
+  // A turn has more than its push: a thousand come again, and gates look at their roles anew.
+  targets: [{ figure: "queriesInAll", peer: "hono", most: 0.05, means: "queries per turn" }],
   prepare: async (world, api) => {
     const place = await home(world, api);
     return { ...place, readers: await addViewers(world, place, READERS) };
