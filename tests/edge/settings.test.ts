@@ -146,6 +146,16 @@ test("a change for everybody reaches tenants, people outside of any, routes, and
   await untilLimit(place, 500);
 });
 
+test("an address that was blocked is heard again when its zone is widened, on the isolate that refused it", async () => {
+  const address = { "cf-connecting-ip": "10.77.1.2" };
+  const attempt = () => call(null, "POST", `${cell.api}/v1/invitations/accept`, undefined, address);
+  const narrow = { limits: { "sign-in": { base: 1, burst: 1, window_ms: 60_000, block_ms: 3_600_000 } } };
+  expectStatus(await put(PLATFORM, narrow), 200);
+  await poll("the block", async () => Number((await attempt()).headers.get("retry-after")) > 3_000);
+  expectStatus(await call(operator, "DELETE", PLATFORM), 204);
+  await poll("the end of the block", async () => (await attempt()).status === 401, EFFECTIVE_MS);
+});
+
 test("a policy in shadow refuses nothing, and the log says what it would have refused", async () => {
   const place = await home(cell.api);
   const path = `/v1/workspaces/${place.id}/projects`;

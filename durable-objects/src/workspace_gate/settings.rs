@@ -15,6 +15,9 @@ use crate::environment;
 const LOAD_MS: u64 = 1_800;
 /// A gate without a tenant looks no more often than this.
 const LEAST_MS: u64 = 250;
+/// How much earlier than others it looks: who makes it look is still refused by the older settings, and that is believed for
+/// a second.
+const ASIDE_MS: u64 = 1_000;
 
 /// A gate's settings.
 #[derive(Debug)]
@@ -76,7 +79,8 @@ impl Settings {
 
     /// Whether a gate without a tenant should look again, now and by whoever asks.
     pub(super) fn is_to_look(&self, now_ms: u64) -> bool {
-        let is_to_look = now_ms.saturating_sub(self.looked_ms.get()) >= self.ttl().gate_refresh_ms.max(LEAST_MS);
+        let every_ms = self.ttl().gate_refresh_ms.saturating_sub(ASIDE_MS).max(LEAST_MS);
+        let is_to_look = now_ms.saturating_sub(self.looked_ms.get()) >= every_ms;
         if is_to_look {
             self.looked_ms.set(now_ms);
         }
