@@ -9,7 +9,7 @@ const READERS = 1000;
 const COMING = 25;
 const APART_MS = 15;
 /** The first time, when each is still to prove that he may read. */
-const STRANGERS_APART_MS = 100;
+const STRANGERS_APART_MS = 350;
 /** All of them are there, and the processors are quiet again. */
 const SETTLED_MS = 300;
 const offsets = new Map<string, string>();
