@@ -14,7 +14,7 @@ thread_local! {
     static UNUSED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `N` random bytes, at most [`POOL`], which nobody else gets. The runtime's generator does not fail inside a request; if
+/// `N` random bytes, at most 512, which nobody else gets. The runtime's generator does not fail inside a request; if
 /// it ever did, the zero bytes would collide in Postgres and the write would be refused rather than doubled.
 #[must_use]
 pub fn bytes<const N: usize>() -> [u8; N] {
