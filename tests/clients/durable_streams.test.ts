@@ -113,6 +113,8 @@ test("the client goes on from a snapshot, and its state is the state", async () 
  * writes out of order ("with seq", "sequence ordering", "lexicographic seq ordering", "duplicate seq values", "case-sensitive
  * seq"): drey's writers number their mutations in the push itself, and that order has tests of its own (sync_push.test.ts). One
  * makes a stream a second time with another media type ("different config"), and media types are the adapter's alone.
+ * A seventh is run and not listed: "large payload" sends ten megabytes, which drey refuses by their declared length before it
+ * has read them. workerd gives such an upload 64 KiB more and then cuts the connection, so that the 413 may be lost on its way.
  */
 const NOT_OURS =
   /Fork|TTL|Closure|Idempotent Producer|Sequence Ordering|Concurrent Writer|Byte-Exactness|State Hash/;
