@@ -1,7 +1,7 @@
 /** What every answer carries, what a request may claim, and what it may not. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { freePort } from "../../dev/ports.ts";
 import { type Answer, call, expectProblem, expectStatus, home, nowhere, trace, user } from "./actors.ts";
+import { forwarder } from "./forwarder.ts";
 import type { AuditEvent, Page } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
@@ -146,8 +146,10 @@ test("a request's log line is one JSON object with ids, tenant, actor, route, st
 });
 
 test("LOG_LEVEL=warn leaves the lines of requests that failed on our side, and no others", async () => {
-  const down = { NEON_HTTP_URL: `http://127.0.0.1:${await freePort()}` };
-  await using quiet = await world().restart({ LOG_FORMAT: "json", LOG_LEVEL: "warn", ...down });
+  await using way = await forwarder();
+  way.down(true);
+  const vars = { LOG_FORMAT: "json", LOG_LEVEL: "warn", NEON_HTTP_URL: way.url };
+  await using quiet = await world().restart(vars);
   const mine = { ...(await user()), api: quiet.api };
   const fine = expectStatus(await call(mine, "GET", "/v1/nothing-here"), 404);
   const refused = expectStatus(await call(null, "GET", `${quiet.api}/v1/me`), 401);

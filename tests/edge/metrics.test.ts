@@ -81,8 +81,8 @@ test("refused calls are counted under their policy and code, hits under their le
   const lookups = (level: string) => grown(before, after, "drey_cache_lookups_total", { level });
   expect(lookups("memory") + lookups("miss") + lookups("collapsed")).toBe(40);
   expect(lookups("memory")).toBeGreaterThan(30);
-  // Writes that find their purse empty hop; of the reads only the first few do.
-  expect(grown(before, after, "drey_request_gate_hops_sum")).toBeLessThan(BURST + 4 + 10);
+  // Writes that find their purse empty hop; of the 40 reads only the first few do. What made the place may be told only now.
+  expect(grown(before, after, "drey_request_gate_hops_sum")).toBeLessThan(BURST + 4 + 20);
   expect(grown(before, after, "drey_neon_round_trips_total")).toBeGreaterThan(0);
   const tokens = (event: string) => after.value("drey_lease_tokens_total", { event });
   expect(tokens("granted")).toBeGreaterThanOrEqual(tokens("spent") + tokens("expired"));
