@@ -210,6 +210,7 @@ pub static TABLE: &[Route] = &[
     route!("GET" "/metrics", "Tell how this deployment is doing, as OpenMetrics.", metrics::text => 200 "OpenMetrics", reads(Who::Operator, NoStore)),
     route!("POST" "/v1/operator/cache/purge", "End our own copies of public answers, by tag.", purge::purge => 200 "CachePurged", changes(Who::Operator, Standard, "CachePurge")),
     route!("GET" "/v1/operator/sync/partitions", "Tell how large the partitions of the log and of the state are.", sync::partitions::list => 200 "SyncPartitions", reads(Who::Operator, NoStore)),
+    route!("GET" "/v1/operator/presence/rooms", "List the workspaces whose rooms have sockets.", drain::rooms => 200 "[]PresenceRoom", reads(Who::Operator, NoStore)),
     route!("POST" "/v1/operator/presence/drain", "Close the sockets of rooms for a moment: their clients come back.", drain::drain => 200 "PresenceDrained", changes(Who::Operator, Standard, "PresenceDrain")),
 
     route!("GET" "/v1/operator/settings", "Read the settings of the deployment.", settings::get => 200 "Settings", reads(Who::Operator, NoStore)),

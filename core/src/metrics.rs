@@ -15,7 +15,7 @@ mod totals;
 pub use counts::{Counts, Running, Seen};
 pub use family::{Family, Kind};
 pub use sketch::Sketch;
-pub use totals::{Delta, Levels, Totals};
+pub use totals::{Delta, Levels, RoomReport, Totals};
 
 /// The media type of the text.
 /// Source: `OpenMetrics` 1.0, <https://prometheus.io/docs/specs/om/open_metrics_spec/>.

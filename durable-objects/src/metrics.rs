@@ -11,7 +11,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use drey_core::metrics::{Delta, Levels, Totals};
+use drey_core::id::WorkspaceId;
+use drey_core::metrics::{Delta, Levels, RoomReport, Totals};
 use serde::{Deserialize, Serialize};
 use worker::{Date, Delay, DurableObject, Env, Request, Response, SqlStorage, SqlStorageValue, State, durable_object};
 
@@ -37,8 +38,10 @@ pub fn every_ms(env: &Env) -> Result<u64, environment::ConfigError> {
 enum Command {
     /// An isolate's counts since its last report.
     Report { delta: Delta, levels: Levels },
-    /// The sockets of a room.
-    Room { room: String, sockets: u64 },
+    /// What a room tells of itself.
+    Room(RoomReport),
+    /// A page of the workspaces whose rooms are occupied.
+    Rooms { after: Option<WorkspaceId>, limit: usize },
     /// The text.
     Read,
 }
@@ -58,9 +61,14 @@ impl MetricsClient<'_> {
         self.call(&Command::Report { delta: delta.clone(), levels }).await
     }
 
-    /// Reports how many sockets a room has.
-    pub(crate) async fn room(&self, room: String, sockets: u64) -> Result<(), RpcError> {
-        self.call(&Command::Room { room, sockets }).await
+    /// Reports what a room is at.
+    pub(crate) async fn room(&self, report: RoomReport) -> Result<(), RpcError> {
+        self.call(&Command::Room(report)).await
+    }
+
+    /// A page of the workspaces whose rooms have sockets, by id, after the one named, and how many each has.
+    pub async fn rooms(&self, after: Option<WorkspaceId>, limit: usize) -> Result<Vec<(WorkspaceId, u64)>, RpcError> {
+        self.call(&Command::Rooms { after, limit }).await
     }
 
     /// Everything as `OpenMetrics`.
@@ -137,9 +145,14 @@ impl DurableObject for Metrics {
                 self.save_soon();
                 rpc::reply(&())
             }
-            Command::Room { room, sockets } => {
-                self.store.with(|totals| totals.room(&room, sockets, now_ms))?;
+            Command::Room(report) => {
+                if self.store.with(|totals| totals.room(report, now_ms))? {
+                    self.save_soon();
+                }
                 rpc::reply(&())
+            }
+            Command::Rooms { after, limit } => {
+                rpc::reply(&self.store.with(|totals| totals.occupied(after, limit, now_ms))?)
             }
             Command::Read => rpc::reply(&self.store.with(|totals| totals.text(now_ms))?),
         }
@@ -172,7 +185,11 @@ mod tests {
         assert_eq!(NAME, "all");
         let report = r#"{"command":"report","delta":{"isolate":"a","sequence":1,"requests":0,"series":{},"tenants":{}},"levels":{"memory_bytes":1,"in_flight":0,"connections":0}}"#;
         let room = r#"{"command":"room","room":"ws_1","sockets":2}"#;
-        for text in [report, room, r#"{"command":"read"}"#] {
+        assert!(serde_json::from_str::<Command>(room).is_ok(), "of an older version");
+        let more =
+            r#"{"command":"room","room":"1","sockets":2,"workspace":"ws_00000000000000000000000000","alarms":1}"#;
+        let rooms = r#"{"command":"rooms","after":null,"limit":100}"#;
+        for text in [report, more, rooms, r#"{"command":"read"}"#] {
             let command: Command = serde_json::from_str(text).expect("a command");
             assert_eq!(serde_json::to_string(&command).expect("json"), text);
         }

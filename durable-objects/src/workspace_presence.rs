@@ -116,9 +116,9 @@ impl DurableObject for WorkspacePresence {
             }
             Command::Listen { identity, last_event, at } => self.listen(&identity, last_event, at).await,
             Command::Notice { scopes } => rpc::reply(&self.notify(scopes)),
-            Command::Drain => {
+            Command::Drain { after_ms } => {
                 let before = self.in_hall(|hall| hall.sockets());
-                self.act(|hall, now_ms| hall.room.drain(now_ms)).await?;
+                self.act(|hall, now_ms| hall.room.drain(after_ms, now_ms)).await?;
                 rpc::reply(&before)
             }
         }
@@ -126,6 +126,7 @@ impl DurableObject for WorkspacePresence {
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.alarm.set(Alarm::None);
+        self.told.alarm();
         let mut asked = None;
         self.act(|hall, now_ms| {
             hall.hear_pings(&self.state);
@@ -315,8 +316,8 @@ impl WorkspacePresence {
     }
 
     fn tell_metrics(&self, now_ms: u64, again: bool) {
-        let sockets = self.in_hall(|hall| hall.sockets());
-        self.told.tell(&self.state, &self.env, sockets, now_ms, again);
+        let occupants = self.in_hall(|hall| hall.occupants());
+        self.told.tell(&self.state, &self.env, occupants, now_ms, again);
     }
 
     fn in_hall<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> T {

@@ -92,6 +92,8 @@ pub(super) const ISOLATE_CONNECTIONS: Family = family(
     "The most calls to Neon that an isolate had open at once since its last report.",
 );
 pub(super) const SOCKETS: Family = family("presence_sockets", Kind::Gauge, &[], "Open WebSockets of rooms.");
+pub(super) const ROOM_ALARMS: Family =
+    family("presence_alarms", Kind::Counter, &[], "Alarms of rooms: what rooms cost in which nothing happens.");
 pub(super) const TENANTS: Family = family(
     "tenant_requests",
     Kind::Gauge,
@@ -118,6 +120,7 @@ pub(super) static ALL: &[Family] = &[
     ISOLATE_IN_FLIGHT,
     ISOLATE_CONNECTIONS,
     SOCKETS,
+    ROOM_ALARMS,
     TENANTS,
 ];
 

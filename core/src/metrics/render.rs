@@ -150,7 +150,8 @@ fn thousandths(value: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Counts, Levels, Running, Seen, Sketch, Totals};
+    use super::super::{Counts, Levels, RoomReport, Running, Seen, Sketch, Totals};
+    use crate::id::WorkspaceId;
 
     const START_MS: u64 = 1_795_000_000_000;
 
@@ -166,6 +167,10 @@ mod tests {
             gate_hops: 1,
             ..Seen::default()
         }
+    }
+
+    fn room(room: &str, sockets: u64) -> RoomReport {
+        RoomReport { room: room.to_owned(), sockets, workspace: None, alarms: 0 }
     }
 
     fn totals() -> Totals {
@@ -186,7 +191,7 @@ mod tests {
         let mut totals = Totals::default();
         assert!(totals.take(&delta, Levels { memory_bytes: 65_536, in_flight: 1, connections: 2 }, START_MS));
         assert!(!totals.take(&delta, Levels { memory_bytes: 65_536, in_flight: 1, connections: 2 }, START_MS));
-        totals.room("room", 3, START_MS);
+        assert!(totals.room(RoomReport { alarms: 2, ..room("room", 3) }, START_MS));
         totals
     }
 
@@ -217,6 +222,7 @@ mod tests {
             "drey_isolate_memory_bytes{isolate=\"0a1b\"} 65536",
             "drey_isolate_neon_connections{isolate=\"0a1b\"} 2",
             "drey_presence_sockets 3",
+            "drey_presence_alarms_total 2",
             "drey_tenant_requests{tenant=\"ws_1\"} 1",
         ] {
             assert_eq!(text.lines().filter(|other| *other == line).count(), 1, "{line}\n{text}");
@@ -229,6 +235,19 @@ mod tests {
         let totals = totals();
         assert!(!totals.text(START_MS + 60_000).contains("0a1b"));
         assert_eq!((totals.sockets(START_MS + 179_999), totals.sockets(START_MS + 180_000)), (3, 0));
+    }
+
+    #[test]
+    fn rooms_are_listed_by_workspace_page_by_page() {
+        let workspace = |n| WorkspaceId::from_uuid(uuid::Uuid::from_u128(n));
+        let mut totals = totals();
+        for (name, of, sockets) in [("a", 2, 2), ("b", 1, 1), ("c", 2, 2), ("d", 3, 3)] {
+            totals.room(RoomReport { workspace: Some(workspace(of)), ..room(name, sockets) }, START_MS);
+        }
+        totals.room(RoomReport { workspace: Some(workspace(3)), ..room("d", 0) }, START_MS);
+        assert_eq!(totals.occupied(None, 1, START_MS), [(workspace(1), 1)]);
+        assert_eq!(totals.occupied(Some(workspace(1)), 9, START_MS), [(workspace(2), 4)]);
+        assert_eq!(totals.occupied(None, 9, START_MS + 180_000), []);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::family::ROOM_ALARMS;
 use super::sketch::Sketch;
+use crate::id::WorkspaceId;
 
 /// A series is about 100 bytes: these are half of the two megabytes that a stored row may have. There are about 55 rows
 /// with 12 bounds, and as many times five classes of answers and five plans, few of which occur.
@@ -47,6 +49,29 @@ pub struct Levels {
     pub connections: u64,
 }
 
+/// What a room reports. Between versions of a deployment: fields are only added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomReport {
+    /// The object's id, which tells rooms apart.
+    pub room: String,
+    /// Its open sockets.
+    pub sockets: u64,
+    /// Whose room it is, as far as it knows: an empty one has forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceId>,
+    /// How often its alarm went off since the report before.
+    #[serde(default)]
+    pub alarms: u64,
+}
+
+/// A room as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Occupied {
+    sockets: u64,
+    workspace: Option<WorkspaceId>,
+    heard_ms: u64,
+}
+
 /// An isolate as it is remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Isolate {
@@ -63,9 +88,15 @@ pub struct Totals {
     pub(super) tenants: Sketch,
     pub(super) isolates: BTreeMap<String, Isolate>,
     hour: u64,
-    /// Sockets and when the room was heard. Not stored: rooms tell again within a minute.
+    /// Rooms with sockets. Not stored: they tell again within a minute.
     #[serde(skip)]
-    rooms: BTreeMap<String, (u64, u64)>,
+    rooms: BTreeMap<String, Occupied>,
+}
+
+impl Occupied {
+    fn is_heard(&self, now_ms: u64) -> bool {
+        self.heard_ms.saturating_add(ROOM_SILENT_MS) > now_ms
+    }
 }
 
 impl Totals {
@@ -86,13 +117,17 @@ impl Totals {
 
     fn add(&mut self, delta: &Delta) {
         for (name, count) in &delta.series {
-            if let Some(sum) = self.series.get_mut(name) {
-                *sum = sum.saturating_add(*count);
-            } else if self.series.len() < MOST_SERIES {
-                self.series.insert(name.clone(), *count);
-            }
+            self.add_to(name, *count);
         }
         self.tenants.merge(&delta.tenants);
+    }
+
+    fn add_to(&mut self, name: &str, count: u64) {
+        if let Some(sum) = self.series.get_mut(name) {
+            *sum = sum.saturating_add(count);
+        } else if self.series.len() < MOST_SERIES {
+            self.series.insert(name.to_owned(), count);
+        }
     }
 
     /// Halves the counts of tenants once for each hour that has begun: who was busy yesterday makes room.
@@ -112,21 +147,41 @@ impl Totals {
         }
     }
 
-    /// Notes how many sockets a room has.
-    pub fn room(&mut self, room: &str, sockets: u64, now_ms: u64) {
-        self.rooms.retain(|_, (_, heard_ms)| heard_ms.saturating_add(ROOM_SILENT_MS) > now_ms);
+    /// Notes how many sockets a room has, and adds its alarms; says whether these are to be stored.
+    pub fn room(&mut self, report: RoomReport, now_ms: u64) -> bool {
+        let RoomReport { room, sockets, workspace, alarms } = report;
+        self.rooms.retain(|_, known| known.is_heard(now_ms));
         if sockets == 0 {
-            self.rooms.remove(room);
-        } else if self.rooms.len() < MOST_ROOMS || self.rooms.contains_key(room) {
-            self.rooms.insert(room.to_owned(), (sockets, now_ms));
+            self.rooms.remove(&room);
+        } else if self.rooms.len() < MOST_ROOMS || self.rooms.contains_key(&room) {
+            self.rooms.insert(room, Occupied { sockets, workspace, heard_ms: now_ms });
         }
+        if alarms > 0 {
+            self.add_to(ROOM_ALARMS.name, alarms);
+        }
+        alarms > 0
     }
 
     /// Open sockets of the rooms heard from lately.
     #[must_use]
     pub fn sockets(&self, now_ms: u64) -> u64 {
-        let heard = self.rooms.values().filter(|(_, heard_ms)| heard_ms.saturating_add(ROOM_SILENT_MS) > now_ms);
-        heard.map(|(sockets, _)| sockets).sum()
+        self.heard_rooms(now_ms).map(|room| room.sockets).sum()
+    }
+
+    /// A page of the workspaces whose rooms have sockets, by id, after the one named, and how many.
+    #[must_use]
+    pub fn occupied(&self, after: Option<WorkspaceId>, limit: usize, now_ms: u64) -> Vec<(WorkspaceId, u64)> {
+        let mut rooms: BTreeMap<WorkspaceId, u64> = BTreeMap::new();
+        for room in self.heard_rooms(now_ms) {
+            if let Some(workspace) = room.workspace.filter(|workspace| after.is_none_or(|after| *workspace > after)) {
+                *rooms.entry(workspace).or_default() += room.sockets;
+            }
+        }
+        rooms.into_iter().take(limit).collect()
+    }
+
+    fn heard_rooms(&self, now_ms: u64) -> impl Iterator<Item = &Occupied> {
+        self.rooms.values().filter(move |room| room.is_heard(now_ms))
     }
 
     /// The sum of a series.

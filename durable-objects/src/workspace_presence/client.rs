@@ -189,9 +189,10 @@ impl PresenceClient<'_> {
         self.call(workspace, &Command::Notice { scopes }).await
     }
 
-    /// Closes the room for a moment (1012): its clients come back, each at a time of its own. How many sockets it had.
-    pub async fn drain(&self, workspace: WorkspaceId) -> Result<usize, RpcError> {
-        self.call(workspace, &Command::Drain).await
+    /// Closes the room for a moment (1012): its clients come back, each at a time of its own, none before `after_ms`. How
+    /// many sockets it had.
+    pub async fn drain(&self, workspace: WorkspaceId, after_ms: u64) -> Result<usize, RpcError> {
+        self.call(workspace, &Command::Drain { after_ms }).await
     }
 
     async fn call<R: serde::de::DeserializeOwned>(

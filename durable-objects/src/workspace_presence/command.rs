@@ -38,7 +38,10 @@ pub(super) enum Command {
     /// Scopes of sync have moved.
     Notice { scopes: Vec<ScopeNews> },
     /// The room is to be restarted: all sockets close for a moment.
-    Drain,
+    Drain {
+        #[serde(default)]
+        after_ms: u64,
+    },
 }
 
 /// Why an upgrade was not accepted.

@@ -14,6 +14,7 @@ use worker::{State, WebSocket};
 use super::beats::Beats;
 use super::socket;
 use super::streams::Streams;
+use super::told::Occupants;
 use crate::scope_feed::outlet::Outlet;
 
 /// A page of who is present, between object and client.
@@ -84,6 +85,10 @@ impl Hall {
     /// How many sockets and streams are open.
     pub(super) fn sockets(&self) -> usize {
         self.sockets.len() + self.streams.count()
+    }
+
+    pub(super) fn occupants(&self) -> Occupants {
+        (self.room.peers().next().map(|peer| peer.identity.workspace), self.sockets())
     }
 
     /// Lets somebody in who only hears; the frames for him, unless he was told what he has missed.

@@ -187,7 +187,7 @@ pub(super) fn play(room: &mut Room, world: &mut World, now: u64, event: Event) {
             let Some(socket) = world.socket(socket) else { return };
             return world.read(room, socket, now);
         }
-        Event::Drain => room.drain(now),
+        Event::Drain => room.drain(0, now),
         Event::Garbage { socket } => world.socket(socket).map_or_else(Vec::new, |socket| room.frame(socket, "{", now)),
         Event::Close { socket } => {
             let Some(socket) = world.socket(socket) else { return };

@@ -103,6 +103,17 @@ export interface Routes {
     body: PresenceDrain;
     query: {};
   };
+  "GET /v1/operator/presence/rooms": {
+    answer: {
+      data: PresenceRoom[];
+      next_cursor: string | null;
+    };
+    body: null;
+    query: {
+      limit?: number;
+      cursor?: string;
+    };
+  };
   "DELETE /v1/operator/settings": {
     answer: null;
     body: null;
@@ -571,10 +582,18 @@ export interface PresenceDrained {
 }
 export interface PresenceDrain {
   /**
+   * Nobody is told to come back earlier: how long a deploy takes.
+   */
+  after_ms?: number;
+  /**
    * @minItems 1
    * @maxItems 100
    */
   workspaces: string[];
+}
+export interface PresenceRoom {
+  sockets: number;
+  workspace_id: string;
 }
 export interface SyncPartitions {
   /**

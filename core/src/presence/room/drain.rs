@@ -8,12 +8,15 @@ use super::{Connection, Effect, Peer, Room, ServerFrame, close};
 const REASON: &str = "the room is restarted";
 
 impl Room {
-    /// Closes every socket and keeps the seats of those who show something.
-    pub fn drain(&mut self, now_ms: u64) -> Vec<Effect> {
+    /// Closes every socket and keeps the seats of those who show something. Nobody is told to come back before `after_ms`, as
+    /// far as seats are kept for so long: half a window of that is left for the last one to connect.
+    pub fn drain(&mut self, after_ms: u64, now_ms: u64) -> Vec<Effect> {
         let sockets: Vec<Connection> = self.peers.values().filter(|peer| !peer.beats).map(|p| p.connection).collect();
         let (count, window_ms) = (sockets.len(), self.settings.drain_ms);
+        let after_ms = after_ms.min(self.settings.beat_ms.saturating_sub(window_ms + window_ms / 2));
+        let delay_ms = |index| after_ms.saturating_add(spread(window_ms, index, count));
         let each = sockets.into_iter().enumerate();
-        each.flat_map(|(index, socket)| self.send_away(socket, spread(window_ms, index, count), now_ms)).collect()
+        each.flat_map(|(index, socket)| self.send_away(socket, delay_ms(index), now_ms)).collect()
     }
 
     fn send_away(&mut self, socket: Connection, retry_after_ms: u64, now_ms: u64) -> Vec<Effect> {

@@ -77,7 +77,7 @@ fn a_room_that_is_drained_sends_everybody_away_at_another_time_and_keeps_their_s
     room.frame(ada, &update(3, r#"{"x":1}"#), 20);
     room.frame(bob, &update(1, "{}"), 20);
     room.flush(40);
-    let effects = room.drain(50);
+    let effects = room.drain(0, 50);
     assert_eq!(closes(&effects), [(ada, close::RESTART), (bob, close::RESTART), (eve, close::RESTART)]);
     let said = |effect: &Effect| if let Effect::Send { text, .. } = effect { Some(text.clone()) } else { None };
     let times: Vec<String> = effects.iter().filter_map(said).collect();
@@ -93,6 +93,23 @@ fn a_room_that_is_drained_sends_everybody_away_at_another_time_and_keeps_their_s
     let back = join(&mut new, "ada", 1, 6_010);
     assert_eq!(new.peer(back).map(|peer| (peer.clock, peer.beats)), Some((3, false)));
     assert_eq!(closes(&new.tick(30_050)).len(), 1, "who does not come back leaves");
+}
+
+#[test]
+fn who_is_sent_away_for_a_deploy_comes_back_after_it_and_before_his_seat_ends() {
+    for (after_ms, first_ms, last_ms) in [(5_000, 5_000, 10_000), (60_000, 15_000, 20_000)] {
+        let mut room = Room::default();
+        let sockets = ["ada", "bob"].map(|client| join(&mut room, client, 1, 10));
+        for socket in sockets {
+            room.frame(socket, &update(1, "{}"), 20);
+        }
+        let effects = room.drain(after_ms, 50);
+        for (socket, ms) in sockets.into_iter().zip([first_ms, last_ms]) {
+            let text = format!(r#""retry_after_ms":{ms}}}"#);
+            let told = |effect: &Effect| matches!(effect, Effect::Send { to, text: told } if *to == socket && told.ends_with(&text));
+            assert!(effects.iter().any(told), "{ms}");
+        }
+    }
 }
 
 #[test]
