@@ -32,6 +32,18 @@ export function cpuMs(pid: number): number {
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_SECOND;
 }
 
+const [LOOK_MS, CALM_CPU_MS] = [250, 20];
+
+/** Waits until a process does next to nothing, or for so long. */
+export async function calm(pid: number, patienceMs: number): Promise<void> {
+  const deadline = performance.now() + patienceMs;
+  for (let busy = Number.POSITIVE_INFINITY; busy > CALM_CPU_MS && performance.now() < deadline; ) {
+    const before = cpuMs(pid);
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    busy = cpuMs(pid) - before;
+  }
+}
+
 /** The most memory the process has ever held, in MB. */
 export function peakMb(pid: number): number {
   return statusKb(pid, "VmHWM") / 1024;

@@ -7,7 +7,7 @@ import { Worker } from "node:worker_threads";
 import type { Cell } from "./cells.ts";
 import type { Moved, Offering, Opening } from "./load/room.ts";
 import { type Budget, type Figures, type Result, ratiosOf, type SideResult } from "./measure.ts";
-import { cpuMs, load as loadAverage, peakMb, residentKb } from "./proc.ts";
+import { calm, cpuMs, load as loadAverage, peakMb, residentKb } from "./proc.ts";
 import { profiled } from "./profile.ts";
 import type { Room, RoomSide } from "./room.ts";
 import type { World } from "./world.ts";
@@ -17,7 +17,7 @@ const FRESH_MS = 100;
 /** After the last client has come, until nothing moves. */
 const QUIET_MS = 1_000;
 /** A room that was offered more than it keeps up with works on: that is its own time, and not the other side's. */
-const [LOOK_MS, CALM_CPU_MS, PATIENCE_MS] = [250, 20, 30_000];
+const PATIENCE_MS = 30_000;
 
 interface Running extends SideResult {
   side: RoomSide;
@@ -105,17 +105,8 @@ async function move(room: Room, { cell, side }: Running, crowds: Crowds, seconds
   const { speakers, hz } = room;
   const before = cpuMs(cell.pid);
   const moved = await crowds.offer(side.name, { speakers, hz, seconds, fresh_ms: FRESH_MS });
-  await calm(cell);
+  await calm(cell.pid, PATIENCE_MS);
   return figuresOf(moved, cpuMs(cell.pid) - before);
-}
-
-async function calm({ pid }: Cell): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
-  for (let busy = Number.POSITIVE_INFINITY; busy > CALM_CPU_MS && performance.now() < deadline; ) {
-    const before = cpuMs(pid);
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    busy = cpuMs(pid) - before;
-  }
 }
 
 /** A pair that shows the newest state in time is to a room what a good answer is to other workloads. */

@@ -7,8 +7,13 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 let listener = () => {};
 
+/** Ctrl-C comes twice, from the terminal and from the program that started this one: the second must not end the first. */
 export function stopOnSignals(stop: () => Promise<void>): void {
-  listener = () => void stop().finally(() => process.exit(130));
+  let begun = false;
+  listener = () => {
+    if (!begun) void stop().finally(() => process.exit(130));
+    begun = true;
+  };
   onlyOurs();
 }
 
@@ -16,6 +21,6 @@ export function stopOnSignals(stop: () => Promise<void>): void {
 export function onlyOurs(): void {
   for (const signal of SIGNALS) {
     process.removeAllListeners(signal);
-    process.once(signal, listener);
+    process.on(signal, listener);
   }
 }

@@ -15,8 +15,9 @@ export interface Turn {
   round: number;
   /** The entity tag that this side answers `probe` with. */
   tag: string;
-  /** The name of the side that is asked. */
+  /** The name of the side that is asked, and its process. */
   side: string;
+  pid: number;
 }
 
 /** A connection of the load. */
@@ -35,6 +36,8 @@ export interface Received {
 export interface Performed {
   received: Received;
   ms: number;
+  /** Requests to Postgres, where the turn counts them itself: those that it is about. */
+  queries?: number;
 }
 
 /** What drey's median has to reach: a figure of its own, or divided by a peer's. */
@@ -95,6 +98,10 @@ let trace = "";
 
 export function beginTrace(id: string): void {
   trace = id;
+}
+
+export function currentTrace(): string {
+  return trace;
 }
 
 /** A request as it goes over the wire. */

@@ -16,6 +16,7 @@ export interface Order {
   round: number;
   tag: string;
   side: string;
+  pid: number;
   /** 32 hexadecimal digits. */
   trace: string;
   /** Statuses of good answers. */
@@ -35,6 +36,8 @@ export interface Loaded {
   bytes: number;
   /** Gate calls per answer, as far as answers tell; every sixteenth is asked. */
   hops: number | null;
+  /** Requests to Postgres per turn, where turns count them. */
+  queries: number | null;
   /** The first answer that was not good. */
   bad: string | undefined;
 }
@@ -68,15 +71,17 @@ async function load(order: Order): Promise<Loaded> {
   let [sent, bytes] = [0, 0];
   let bad: string | undefined;
   const hops: number[] = [];
-  const { data, run, side, round, tag } = order;
+  const asked: number[] = [];
+  const { data, run, side, pid, round, tag } = order;
   const started = performance.now();
   const deadline = started + order.seconds * 1000;
   await Promise.all(
     connections.map(async (own, index) => {
       for (let turns = 0; sent < order.requests && performance.now() < deadline; turns += 1) {
-        const turn = { n: sent++, connection: index, own: turns, run, side, round, tag };
-        const { received, ms } = await perform(data as never, turn, own);
+        const turn = { n: sent++, connection: index, own: turns, run, side, pid, round, tag };
+        const { received, ms, queries } = await perform(data as never, turn, own);
         latencies.push(ms);
+        if (queries !== undefined) asked.push(queries);
         statuses[received.status] = (statuses[received.status] ?? 0) + 1;
         bytes += received.raw.length;
         if (latencies.length % 16 === 0) hops.push(...hopsOf(received.head));
@@ -89,7 +94,8 @@ async function load(order: Order): Promise<Loaded> {
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   const percentiles = { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
-  return { requests: sent, seconds, statuses, ...percentiles, bytes, hops: mean(hops), bad };
+  const told = { hops: mean(hops), queries: mean(asked), bad };
+  return { requests: sent, seconds, statuses, ...percentiles, bytes, ...told };
 }
 
 function chunksOf<T>(items: T[], size: number): T[][] {

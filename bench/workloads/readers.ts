@@ -1,51 +1,55 @@
 import { nextOffset, pause, push, type Reader, readAt, tail, worst } from "../live.ts";
+import { calm } from "../proc.ts";
 import { bodyOf } from "../pushes.ts";
 import { drey, hono } from "../sides.ts";
-import { type Line, type Received, workload } from "../workload.ts";
+import { currentTrace, type Line, type Received, workload } from "../workload.ts";
 import { addViewers, type Home, home, type Person } from "../world.ts";
 
 const READERS = 1000;
-/** They come so many at a time: a thousand strangers at once would be turned away, as everywhere. */
-const COMING = 25;
-const APART_MS = 15;
-/** The first time, when each is still to prove that he may read. */
-const STRANGERS_APART_MS = 350;
-/** All of them are there, and the processors are quiet again. */
-const SETTLED_MS = 300;
+/** They come so many at a time, and the next when the side has taken these in. */
+const COMING = 100;
+const TAKEN_IN_MS = 5_000;
+/** Then all of them wait: the side has nothing left to do. */
+const SETTLED_MS = 10_000;
+/** What a reader does who is turned away, because too many come at once. */
+const AGAIN_MS = 1_000;
 const offsets = new Map<string, string>();
 
-export default workload<Home & { readers: Person[] }>({
+interface Crowd extends Home {
+  readers: Person[];
+  /** Of the stand-in of Neon. */
+  counters: string;
+}
+
+export default workload<Crowd>({
   name: "readers",
-  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those of the whole turn.`,
+  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those that the readers cause meanwhile, the push's own not among them.`,
   sides: [drey(), hono()],
   connections: 1,
   lines: 1 + READERS,
   requests: 2,
   status: 200,
-  // A turn has more than its push: a thousand come again, and gates look at their roles anew.
-  targets: [{ figure: "queriesInAll", peer: "hono", most: 0.05, means: "queries per turn" }],
+  targets: [{ figure: "queriesInAll", most: 1, means: "queries of all live readers per push" }],
   prepare: async (world, api) => {
     const place = await home(world, api);
-    return { ...place, readers: await addViewers(world, place, READERS) };
+    const counters = `${world.services.neon.admin}/counters`;
+    return { ...place, counters, readers: await addViewers(world, place, READERS) };
   },
   request: () => "",
-  perform: async ({ readers, ...place }, turn, [writer, ...lines]) => {
+  perform: async ({ readers, counters, ...place }, turn, [writer, ...lines]) => {
     const offset = offsets.get(turn.run) ?? (await tail(place, writer as Line));
     const people = readers.map(({ token }) => ({ token, workspace: place.workspace }));
-    const strangers = turn.round === 0 && turn.own === 0;
-    if (strangers) await arrive(people, lines);
-    const apart = strangers ? STRANGERS_APART_MS : APART_MS;
-    const waiting: Promise<Received>[] = [];
-    for (const [n, line] of lines.entries()) {
-      waiting.push(line.send(readAt(people[n] as Reader, offset, true)));
-      if (waiting.length % COMING === 0) await pause(apart);
-    }
-    await pause(SETTLED_MS);
+    if (turn.round === 0 && turn.own === 0) await arrive(people, lines);
+    const waiting = await comeToWait(people, lines, offset, turn.pid);
+    const before = await queriesOf(counters);
     const pushed = await (writer as Line).send(push(place, bodyOf(place.workspace, turn, 1)));
     const answered = performance.now();
     const heard = await Promise.all(waiting);
+    const ms = performance.now() - answered;
+    // One of them is the push.
+    const queries = (await queriesOf(counters)) - before - 1;
     offsets.set(turn.run, nextOffset(pushed.status === 200 ? (heard[0] ?? pushed) : pushed));
-    return { received: worst([pushed, ...heard]), ms: performance.now() - answered };
+    return { received: worst([pushed, ...heard]), ms, queries };
   },
 });
 
@@ -54,4 +58,43 @@ async function arrive(people: Reader[], lines: Line[]): Promise<void> {
   for (let at = 0; at < people.length; at += COMING) {
     await Promise.all(people.slice(at, at + COMING).map((reader, n) => tail(reader, lines[at + n] as Line)));
   }
+}
+
+/** What everybody will be answered, once all of them wait. */
+async function comeToWait(
+  people: Reader[],
+  lines: Line[],
+  offset: string,
+  pid: number,
+): Promise<Promise<Received>[]> {
+  const waiting: Promise<Received>[] = [];
+  for (let at = 0; at < people.length; at += COMING) {
+    const some = people.slice(at, at + COMING);
+    waiting.push(...some.map((reader, n) => news(reader, lines[at + n] as Line, offset)));
+    await calm(pid, TAKEN_IN_MS);
+  }
+  await calm(pid, SETTLED_MS);
+  return waiting;
+}
+
+/** Waits as a client does: who heard nothing in time asks again, and so does, a little later, who was turned away. */
+async function news(reader: Reader, line: Line, offset: string): Promise<Received> {
+  for (;;) {
+    const received = await line.send(readAt(reader, offset, true));
+    if (received.status !== 204 && received.status !== 503) return received;
+    if (received.status === 503) await pause(AGAIN_MS);
+  }
+}
+
+/**
+ * Requests to Postgres so far: this load's, and those of feeds, which have no trace. What gates look at by themselves has a
+ * trace of its own, and is there without readers too.
+ */
+async function queriesOf(counters: string): Promise<number> {
+  const { requests, traces } = (await (await fetch(counters)).json()) as {
+    requests: number;
+    traces: Record<string, { requests: number }>;
+  };
+  const others = Object.entries(traces).filter(([trace]) => trace !== currentTrace());
+  return requests - others.reduce((sum, [, count]) => sum + count.requests, 0);
 }
