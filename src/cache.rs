@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use drey_core::cache::{self as rules, CacheProfile};
 use drey_core::etag;
-use futures::future::{Either, select};
 use serde_json::json;
 use worker::Delay;
 
@@ -23,7 +22,7 @@ use crate::cache::memory::Copy;
 use crate::cache::public::Slot;
 use crate::call::Access;
 use crate::edge::boundary::Header;
-use crate::edge::shared_cache::{self, Stored};
+use crate::edge::shared_cache;
 use crate::edge::{clock, random};
 use crate::problem::Outcome;
 use crate::request::Request;
@@ -34,8 +33,6 @@ const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What stands for the headers of an absence in Redis; it is no JSON, so no copy's headers are it.
 const ABSENT: &str = "absent";
-/// Waiting longer than this costs more than asking Postgres.
-const SHARED_PATIENCE: Duration = Duration::from_millis(100);
 /// The Cache API wants an absolute URL; this host is never resolved.
 const ORIGIN: &str = "https://cache.drey.invalid";
 
@@ -219,13 +216,8 @@ async fn known(request: &Request<'_>, question: &Question, key: &str) -> Option<
     }
 }
 
-/// The data centre's cache answers within a few milliseconds or is no help.
 async fn shared(key: &str) -> Option<Copy> {
-    let url = format!("{ORIGIN}{key}");
-    let found = std::pin::pin!(shared_cache::get(&url));
-    let late = std::pin::pin!(Delay::from(SHARED_PATIENCE));
-    let Either::Left((stored, _)) = select(found, late).await else { return None };
-    let stored = stored?;
+    let stored = shared_cache::get(&format!("{ORIGIN}{key}")).await?;
     Some(Copy { headers: serde_json::from_str(&stored.headers).ok()?, body: stored.body })
 }
 
@@ -305,8 +297,8 @@ async fn put_redis(app: &App, key: &str, headers: &str, body: &str, seconds: u32
 
 /// Keeps a copy in this data centre.
 async fn store_shared(key: &str, copy: &Copy, seconds: u32) {
-    let stored = Stored { headers: json!(copy.headers).to_string(), body: copy.body.clone() };
-    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), &stored, seconds).await {
+    let headers = json!(copy.headers).to_string();
+    if let Err(error) = shared_cache::put(&format!("{ORIGIN}{key}"), &headers, &copy.body, seconds).await {
         tracing::debug!(target: "cache", %error, "not stored");
     }
 }

@@ -26,6 +26,7 @@ pub mod notices;
 pub mod pipeline;
 pub mod problem;
 pub mod query;
+pub mod quiet;
 pub mod request;
 pub mod respond;
 pub mod router;

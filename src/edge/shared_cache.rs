@@ -2,13 +2,31 @@
 //! stored is not what the client gets: it carries its own max-age and no cookies or ids of a request.
 
 use js_sys::Uint8Array;
-use wasm_bindgen_futures::JsFuture;
-use worker::{Cache, Response};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast as _, JsValue};
+
+#[wasm_bindgen(module = "/src/edge/shared_cache.js")]
+extern "C" {
+    /// What [`find`] gives.
+    type Found;
+
+    #[wasm_bindgen(method, getter)]
+    fn headers(this: &Found) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Found) -> Uint8Array;
+
+    #[wasm_bindgen]
+    async fn find(name: &str, key: &str, patience_ms: u32) -> JsValue;
+
+    #[wasm_bindgen(catch)]
+    async fn store(name: &str, key: &str, headers: &str, body: &[u8], seconds: u32) -> Result<(), JsValue>;
+}
 
 /// Where drey's entries live; apart from the zone's own cache.
 const NAME: &str = "drey";
-/// The header under which the stored copy keeps the answer's headers.
-const HEADERS: &str = "x-drey-stored-headers";
+/// Waiting longer than this costs more than asking Postgres.
+const PATIENCE_MS: u32 = 100;
 
 /// A stored answer.
 #[derive(Debug)]
@@ -19,26 +37,17 @@ pub struct Stored {
     pub body: Vec<u8>,
 }
 
-/// Looks an entry up. A cache that fails is a miss.
+/// Looks an entry up. A cache that fails, or does not answer within a few milliseconds, is a miss.
 pub async fn get(key: &str) -> Option<Stored> {
-    let cache = Cache::open(NAME.to_owned()).await;
-    let response = cache.get(key, false).await.ok().flatten()?;
-    let headers = response.headers().get(HEADERS).ok().flatten()?;
-    let body = whole(response).await?;
-    Some(Stored { headers, body })
+    let found = find(NAME, key, PATIENCE_MS).await;
+    if found.is_undefined() {
+        return None;
+    }
+    let found: Found = found.unchecked_into();
+    Some(Stored { headers: found.headers(), body: found.body().to_vec() })
 }
 
-/// The body in one crossing. `Response::bytes` would cross for every 4 KiB of the stream: half the time of answering a chunk.
-async fn whole(response: Response) -> Option<Vec<u8>> {
-    let buffer = web_sys::Response::from(response).array_buffer().ok()?;
-    Some(Uint8Array::new(&JsFuture::from(buffer).await.ok()?).to_vec())
-}
-
-/// Stores an entry for `seconds`.
-pub async fn put(key: &str, stored: &Stored, seconds: u32) -> worker::Result<()> {
-    let cache = Cache::open(NAME.to_owned()).await;
-    let response = Response::from_bytes(stored.body.clone())?;
-    response.headers().set("cache-control", &format!("max-age={seconds}"))?;
-    response.headers().set(HEADERS, &stored.headers)?;
-    cache.put(key, response).await
+/// Stores an entry for `seconds`, or says why it could not be stored.
+pub async fn put(key: &str, headers: &str, body: &[u8], seconds: u32) -> Result<(), String> {
+    store(NAME, key, headers, body, seconds).await.map_err(|error| format!("{error:?}"))
 }

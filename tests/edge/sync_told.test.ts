@@ -137,6 +137,21 @@ test("where nobody waits, or everybody has gone, nothing is brought along", asyn
   });
 });
 
+test("who comes to a scope that is told late because nobody waited there has the next push without a look", async () => {
+  await using neon = await forwarder();
+  const vars = { NEON_HTTP_URL: neon.url, FEED_CHECK_MS: "600000", FEED_QUIET_MS: "3000" };
+  await using cell = await world().restart(vars, { isolates: 2 });
+  const place = await home(cell.api);
+  const { id } = await project(place);
+  const scope = { type: "project", id };
+  const one = device(at(place.owner, 0, cell), place);
+  for (let n = 0; n < 3; n += 1) expectStatus(await push(one, [mutation(one, scope)]), 200);
+  await using stream = await listen(at(place.owner, 1, cell), place, scope, START);
+  await stream.received(3);
+  for (let n = 0; n < 3; n += 1) expectStatus(await push(one, [mutation(one, scope)]), 200);
+  expect(versions(await stream.received(6))).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
 test("a push over a hundred scopes tells some of them, and who waits at another finds it by the next look", async () => {
   await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 2 });
   const place = await home(cell.api);
