@@ -3,7 +3,9 @@
  * drey and its peers are started by the same lines: same workerd, same options, one isolate unless more are asked for,
  * each listening directly (no proxy in front).
  */
+import { fork } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -87,6 +89,18 @@ export async function startPeer(
     modules: [{ type: "ESModule", path: "index.mjs", contents }],
   };
   return startCell(peer as Worker, options);
+}
+
+/** A peer in Node, as its users run it; its processor time is the whole process'. It prints its address. */
+export async function startNode(entry: string, args: string[]): Promise<Cell> {
+  const child = fork(join(import.meta.dirname, "peers", entry), args, { stdio: "pipe" });
+  const [line] = (await once(child.stdout ?? child, "data")) as [Buffer];
+  const stop = async () => {
+    const ended = once(child, "exit");
+    child.disconnect();
+    await ended;
+  };
+  return { apis: [String(line).trim()], pid: child.pid ?? 0, stop };
 }
 
 /**

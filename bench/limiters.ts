@@ -1,8 +1,5 @@
 /** The sides that only limit. drey has no such thing: its side is a whole cached read. */
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { type Cell, startPeer } from "./cells.ts";
+import { type Cell, startNode, startPeer } from "./cells.ts";
 import { inspected } from "./sides.ts";
 import type { Side } from "./workload.ts";
 import { trust, type World } from "./world.ts";
@@ -57,18 +54,9 @@ function upstash(rule: Rule, isolates: number): Side {
 }
 
 function flexible(rule: Rule): Side {
-  return { name: "rate-limiter-flexible", needsRedis: true, start: (world) => startNode(world, rule) };
+  return { name: "rate-limiter-flexible", needsRedis: true, start: (world) => startFlexible(world, rule) };
 }
 
-/** In Node, as its users run it; its processor time is the whole process'. */
-async function startNode(world: World, { limit, windowMs }: Rule): Promise<Cell> {
-  const program = join(import.meta.dirname, "peers", "limits", "flexible.ts");
-  const child = fork(program, [world.redis ?? "", String(limit), String(windowMs / 1000)], { stdio: "pipe" });
-  const [line] = (await once(child.stdout ?? child, "data")) as [Buffer];
-  const stop = async () => {
-    const ended = once(child, "exit");
-    child.disconnect();
-    await ended;
-  };
-  return { apis: [String(line).trim()], pid: child.pid ?? 0, stop };
+function startFlexible(world: World, { limit, windowMs }: Rule): Promise<Cell> {
+  return startNode("limits/flexible.ts", [world.redis ?? "", String(limit), String(windowMs / 1000)]);
 }

@@ -1,0 +1,37 @@
+/**
+ * `@durable-streams/server` beside drey: the same protocol, from its authors. It keeps streams in memory and knows no credentials,
+ * tenants or limits, so its figures say what the protocol costs where nothing stands behind it.
+ */
+import { startNode } from "./cells.ts";
+import { http, type Side, type Turn } from "./workload.ts";
+
+const NAME = "durable-streams";
+
+export function durableStreams(): Side {
+  return { name: NAME, start: () => startNode("streams/server.ts", []) };
+}
+
+/** Whether this turn asks their server. */
+export function isTheirs({ side }: Pick<Turn, "side">): boolean {
+  return side === NAME;
+}
+
+/** Its address, among those of a workload whose last side it is. */
+export function theirs(apis: string[]): string {
+  return apis.at(-1) ?? "";
+}
+
+/** Makes a stream that begins with these messages, a JSON array. */
+export async function fillStream(url: string, messages: string): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const answer = await fetch(url, { method: "PUT", headers, body: messages });
+  if (!answer.ok) throw new Error(`PUT ${url}: ${answer.status} ${await answer.text()}`);
+}
+
+export function readStream(path: string, offset: string, live = false): Buffer {
+  return http("GET", `${path}?offset=${offset}${live ? "&live=long-poll" : ""}`);
+}
+
+export function appendTo(path: string, messages: string): Buffer {
+  return http("POST", path, {}, messages);
+}
