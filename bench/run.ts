@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { run as runProgram } from "../dev/command.ts";
 import { ROOT } from "../dev/paths.ts";
 import { type Arguments, readArguments } from "./arguments.ts";
-import { accept, noiseOf, regressions } from "./check.ts";
+import { accept, judged, regressions, statedNoise, strayed } from "./check.ts";
 import { Loader } from "./load.ts";
 import { type Budget, measure, profileAll, type Result } from "./measure.ts";
 import { plot } from "./plot.ts";
@@ -47,7 +47,7 @@ async function profile(world: World, { names, budget }: Arguments): Promise<void
   }
 }
 
-async function bench(world: World, { names, budget }: Arguments): Promise<Result[]> {
+async function bench(world: World, { names, budget, short }: Arguments): Promise<Result[]> {
   console.log(
     world.redis
       ? "drey: Redis is real"
@@ -60,7 +60,7 @@ async function bench(world: World, { names, budget }: Arguments): Promise<Result
   for (const name of names) {
     const progress = (step: string) =>
       process.stderr.isTTY && process.stderr.write(`\r\x1b[Kdrey: ${name}: ${step}`);
-    const result = await measured(world, name, budget, progress).catch(failed);
+    const result = await measured(world, name, budget, short, progress).catch(failed);
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
     if (!result) continue;
     console.log(table(result));
@@ -70,23 +70,31 @@ async function bench(world: World, { names, budget }: Arguments): Promise<Result
   return results;
 }
 
-async function measured(world: World, name: string, budget: Budget, progress: (step: string) => void) {
+async function measured(
+  world: World,
+  name: string,
+  budget: Budget,
+  short: boolean,
+  progress: (step: string) => void,
+): Promise<Result> {
   const found = await anyNamed(name);
   if ("size" in found) return measureRoom(world, found, budget, progress);
-  return measure(world, loader, found, budget, progress);
+  const sides = short ? found.sides.slice(0, 2) : found.sides;
+  return measure(world, loader, { ...found, sides }, budget, progress);
 }
 
-function judge(results: Result[], { check, slack, accept: accepting, plot: plotting }: Arguments): void {
+function judge(results: Result[], { check, short, accept: accepting, plot: plotting }: Arguments): void {
   console.log(
-    `\ndrey: within this run ratios strayed by up to ${(100 * noiseOf(results)).toFixed(0)} % from their medians`,
+    `\ndrey: within this run ratios strayed by up to ${(100 * strayed(results)).toFixed(0)} % from their medians`,
   );
   if (plotting) console.log(`drey: wrote ${plot(results).join(" and ")}`);
   if (accepting) accept(results);
   if (!check) return;
-  const worse = regressions(results, slack);
+  console.log(`drey: stated noise: ${statedNoise(short)}`);
+  const worse = regressions(results, short);
   for (const sentence of worse) console.error(`drey: worse than expected: ${sentence}`);
   if (worse.length > 0) process.exitCode = 1;
-  else console.log("drey: nothing is worse than expected");
+  else console.log(`drey: of ${judged(results)} ratios none is worse than expected`);
 }
 
 /** One workload that breaks off does not hide the others. */

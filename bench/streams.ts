@@ -16,13 +16,15 @@ export function isTheirs({ side }: Pick<Turn, "side">): boolean {
   return side === NAME;
 }
 
-/** Its address, among those of a workload whose last side it is. */
-export function theirs(apis: string[]): string {
-  return apis.at(-1) ?? "";
+/** Its address, among those of a workload's sides; none in a run that leaves it out. */
+export function theirs(sides: Side[], apis: string[]): string | undefined {
+  return apis[sides.findIndex(({ name }) => name === NAME)];
 }
 
-/** Makes a stream that begins with these messages, a JSON array. */
-export async function fillStream(url: string, messages: string): Promise<void> {
+/** Makes a stream on their server, if it runs, that begins with these messages, a JSON array. */
+export async function fillStream(api: string | undefined, path: string, messages: string): Promise<void> {
+  if (api === undefined) return;
+  const url = `${api}${path}`;
   const headers = { "content-type": "application/json" };
   const answer = await fetch(url, { method: "PUT", headers, body: messages });
   if (!answer.ok) throw new Error(`PUT ${url}: ${answer.status} ${await answer.text()}`);

@@ -10,10 +10,12 @@ const CHANGES = 10_000;
 /** Both sides answer so many messages at once: 600 bytes each and what a message has around it are less than 1 MiB. */
 const CHUNK = 1000;
 
+const sides = [drey(), hono(), hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"), durableStreams()];
+
 export default workload<Log>({
   name: "catchup10000",
   about: `Read the log of 10,000 documents of 600 bytes each from its beginning, chunk by chunk: a request is ${CHUNK} documents.`,
-  sides: [drey(), hono(), hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"), durableStreams()],
+  sides,
   connections: 4,
   status: 200,
   queries: 1,
@@ -24,7 +26,8 @@ export default workload<Log>({
     const fill = { workspace, user: randomUUID(), changes: CHANGES, scopes: 1, perEntity: 1, bytes: 600 };
     await fillLog(world.services.database.url, fill);
     const log = { ...place, scope: scopesOf(fill)[0] ?? "" };
-    for (let after = 0; after < CHANGES; after += CHUNK) await copyChunk(api, log, after, theirs(apis));
+    for (let after = 0; after < CHANGES; after += CHUNK)
+      await copyChunk(api, log, after, theirs(sides, apis));
     return log;
   },
   // Each connection is a reader who begins anew when he is through.
@@ -47,8 +50,8 @@ function streamOf(after: number): string {
   return `/chunk-${after}`;
 }
 
-async function copyChunk(api: string, log: Log, after: number, to: string): Promise<void> {
+async function copyChunk(api: string, log: Log, after: number, to: string | undefined): Promise<void> {
   const headers = { authorization: `Bearer ${log.token}` };
   const answer = await fetch(`${api}${chunkOf(log, after)}`, { headers });
-  await fillStream(`${to}${streamOf(after)}`, await answer.text());
+  await fillStream(to, streamOf(after), await answer.text());
 }

@@ -4,10 +4,12 @@ import { durableStreams, fillStream, isTheirs, readStream, theirs } from "../str
 import { http, once, workload } from "../workload.ts";
 import { call, type Home, home } from "../world.ts";
 
+const sides = [drey(), hono(), hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"), durableStreams()];
+
 export default workload<Home>({
   name: "catchup500",
   about: "Read the log of 500 documents of 600 bytes each from its beginning: one round trip, about 400 KB.",
-  sides: [drey(), hono(), hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"), durableStreams()],
+  sides,
   connections: 4,
   status: 200,
   queries: 1,
@@ -20,7 +22,7 @@ export default workload<Home>({
     const answer = await fetch(`${api}${logOf(place)}`, {
       headers: { authorization: `Bearer ${place.token}` },
     });
-    await fillStream(`${theirs(apis)}${STREAM}`, await answer.text());
+    await fillStream(theirs(sides, apis), STREAM, await answer.text());
     return place;
   },
   request: (place, turn) => (isTheirs(turn) ? theirLog(place) : ourLog(place)),

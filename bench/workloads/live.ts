@@ -10,17 +10,19 @@ const PAIRS = 4;
 const APART_MS = 20;
 const offsets = new Map<string, string>();
 
+const sides = [drey(), hono(), durableStreams()];
+
 export default workload<Home[]>({
   name: "live",
   about:
     "From the answer to a push of one document to the answer of a long-poll that waited for it. Four pairs, each with a workspace.",
-  sides: [drey(), hono(), durableStreams()],
+  sides,
   connections: PAIRS,
   lines: 2,
   status: 200,
   targets: [{ figure: "p95", most: 50, means: "p95 ms from the push's answer to the reader" }],
   prepare: async (world, api, _rounds, apis) => {
-    for (let pair = 0; pair < PAIRS; pair += 1) await fillStream(`${theirs(apis)}${streamOf(pair)}`, "[]");
+    for (let pair = 0; pair < PAIRS; pair += 1) await fillStream(theirs(sides, apis), streamOf(pair), "[]");
     return homes(world, api, PAIRS);
   },
   request: () => "",

@@ -13,6 +13,8 @@ const TAKEN_IN_MS = 5_000;
 const SETTLED_MS = 10_000;
 /** What a reader does who is turned away, because too many come at once. */
 const AGAIN_MS = 1_000;
+/** Nobody's wait is over before the last one has come. */
+const LONG_POLL_MS = "60000";
 const offsets = new Map<string, string>();
 
 interface Crowd extends Home {
@@ -24,7 +26,7 @@ interface Crowd extends Home {
 export default workload<Crowd>({
   name: "readers",
   about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those that the readers cause meanwhile, the push's own not among them.`,
-  sides: [drey(), hono()],
+  sides: [drey({}, {}, { FEED_LONG_POLL_MS: LONG_POLL_MS }), hono({}, { LONG_POLL_MS })],
   connections: 1,
   lines: 1 + READERS,
   requests: 2,

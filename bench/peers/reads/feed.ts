@@ -5,8 +5,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "./environment.ts";
 
-const LONG_POLL_MS = 20_000;
-
 export class Feed extends DurableObject<Env> {
   #epoch = 0;
   #waiting: (() => void)[] = [];
@@ -22,7 +20,7 @@ export class Feed extends DurableObject<Env> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     await new Promise<void>((resolve) => {
       this.#waiting.push(resolve);
-      timer = setTimeout(resolve, LONG_POLL_MS);
+      timer = setTimeout(resolve, Number(this.env.LONG_POLL_MS));
     });
     clearTimeout(timer);
   }
