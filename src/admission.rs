@@ -158,6 +158,11 @@ fn limiter_unavailable(cause: &str) -> Problem {
     Problem::unavailable(Code::GateUnavailable, cause, 1)
 }
 
+/// A refusal out of this isolate's memory.
+fn limited_again(denial: &Denial) -> Problem {
+    Problem { repeated: true, ..limited(denial) }
+}
+
 fn limited(denial: &Denial) -> Problem {
     let seconds = u32::try_from(denial.retry_after_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1);
     let day_is_used_up = denial.policies.iter().any(|policy| policy == quota::POLICY);

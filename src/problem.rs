@@ -24,6 +24,8 @@ pub struct Problem {
     pub headers: Vec<(&'static str, String)>,
     /// The revision at which a thing was looked for and was not there, by a caller who may look.
     pub absent_at: Option<i64>,
+    /// Whether this isolate repeats what it said a moment ago: who calls on regardless fills no log.
+    pub repeated: bool,
 }
 
 /// What a handler gives.
@@ -202,7 +204,7 @@ pub fn status(code: Code) -> u16 {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { refusal, cause: None, extension: None, headers: Vec::new(), absent_at: None }
+        Self { refusal, cause: None, extension: None, headers: Vec::new(), absent_at: None, repeated: false }
     }
 }
 

@@ -77,18 +77,18 @@ pub fn finish(
     facts: &Facts,
     served: Outcome<Served>,
 ) -> Result<web_sys::Response, JsValue> {
-    let (mut answer, code, cause) = match served {
-        Ok(served) => (conditional(head, served), None, None),
+    let (mut answer, code, cause, repeated) = match served {
+        Ok(served) => (conditional(head, served), None, None, false),
         Err(mut problem) => {
-            let cause = problem.cause.take();
+            let (cause, repeated) = (problem.cause.take(), problem.repeated);
             let code = problem.refusal.code;
             if let Some(("violated-policies", policies)) = &problem.extension {
                 app.metrics.limited(policies);
             }
-            (refused(problem.into_answer(&context.request_id)), Some(code), cause)
+            (refused(problem.into_answer(&context.request_id)), Some(code), cause, repeated)
         }
     };
-    log::write(Line { app, head, context, facts, answer: &answer, code, cause: cause.as_deref() });
+    log::write(Line { app, head, context, facts, answer: &answer, code, cause: cause.as_deref(), repeated });
     app.metrics.see(context, facts, answer.status, code);
     match answer.raw.take() {
         // An upgrade is the runtime's as it is.

@@ -12,7 +12,7 @@ use drey_core::limit::{LimitView, Tier, seconds_up};
 use drey_durable_objects::workspace_gate::{Admit, GateClient, Subject, address_key};
 use lru::LruCache;
 
-use super::limited;
+use super::{limited, limited_again};
 use crate::edge::clock;
 use crate::problem::Outcome;
 use crate::request::Request;
@@ -86,7 +86,7 @@ pub(super) async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> 
     let zone = (tier, address_key(&address));
     let floods = &request.app.floods;
     if let Some(denial) = floods.denial(&zone, clock::now_ms()) {
-        return Err(limited(&denial));
+        return Err(limited_again(&denial));
     }
     let subject = Subject::anonymous(&address);
     let settings = request.app.settings.version();

@@ -12,7 +12,7 @@ use worker::Delay;
 
 use super::leases::{Key, Need, PATIENCE_MS, Turn};
 use super::limiter::{self, Down};
-use super::{Principal, gate_unavailable, limited};
+use super::{Principal, gate_unavailable, limited, limited_again};
 use crate::app::App;
 use crate::edge::clock;
 use crate::problem::{Outcome, Problem};
@@ -44,7 +44,7 @@ pub(super) async fn admit(
                 }
                 return Ok((grant, view));
             }
-            Turn::Stop(denial) => return Err(limited(&denial)),
+            Turn::Stop(denial) => return Err(limited_again(&denial)),
             Turn::Wait => Delay::from(LOOK_AGAIN).await,
             Turn::Ask { wish, least_revision } => return ask(request, key, need, wish, least_revision).await,
         }

@@ -21,12 +21,13 @@ pub(super) struct Line<'a> {
     pub(super) answer: &'a Answer,
     pub(super) code: Option<Code>,
     pub(super) cause: Option<&'a str>,
+    pub(super) repeated: bool,
 }
 
 /// A level is part of an event's place in the code: two levels are two places.
 macro_rules! event {
     ($level:ident, $line:expr) => {{
-        let Line { app, head, context, facts, answer, code, cause } = $line;
+        let Line { app, head, context, facts, answer, code, cause, .. } = $line;
         let limits = facts.limits.as_ref();
         tracing::$level!(
             target: "request",
@@ -57,12 +58,15 @@ macro_rules! event {
     }};
 }
 
-/// One line per request: a warning for one that failed on our side.
+/// One line per request: a warning for one that failed on our side. Of a refusal that is repeated out of memory none by
+/// default: the gate is asked again every second, so its own refusals tell who calls on, and metrics count them all.
 pub(super) fn write(line: Line<'_>) {
     if line.facts.route.is_some_and(|route| route.policy.limit == Limit::Free) {
         return;
     }
-    if line.answer.status < 500 {
+    if line.repeated {
+        event!(debug, line);
+    } else if line.answer.status < 500 {
         event!(info, line);
     } else {
         event!(warn, line);

@@ -120,6 +120,25 @@ test("reads have a bucket of their own and are limited too, hit or miss", async 
   expectStatus(await write(place.owner, place), 200);
 });
 
+test("who calls on after his refusal is logged once a second", async () => {
+  const [place, other] = [await home(slow.api), await home(slow.api)];
+  await inTurn(BURST, () => write(place.owner, place));
+  const since = Date.now();
+  const answers = await inTurn(100, () => write(place.owner, place));
+  const refused = answers.filter(({ status }) => status === 429);
+  const asked = 1 + Math.floor((Date.now() - since) / 1_000);
+  const last = expectStatus(await write(other.owner, other), 200).headers.get("x-request-id") ?? "";
+  const lines = await poll("the line of a later request", async () => {
+    const all = await slow.logs();
+    return all.some((line) => line.includes(last)) && all;
+  });
+  const ids = refused.map(({ headers }) => headers.get("x-request-id") ?? "");
+  const written = ids.filter((id) => lines.some((line) => line.includes(id)));
+  expect(written.length).toBeGreaterThan(0);
+  expect(written.length).toBeLessThanOrEqual(asked);
+  expect(refused.length).toBeGreaterThan(90);
+});
+
 test("a strict limit blocks for its block, however fast its bucket fills, and not longer", async () => {
   const org = await organisation(await user(quick.api));
   const attempt = () => invitation(org);
