@@ -60,11 +60,8 @@ function barsOf({ workload, ratios }: Result, { figure }: Chart): Bar[] {
 
 function draw(results: Result[], chart: Chart): string {
   const groups = results.map((result) => barsOf(result, chart)).filter((bars) => bars.length > 0);
-  const ends = groups.flat().flatMap(({ spread }) => [spread.min, spread.max]);
-  const power = Math.min(
-    MOST,
-    Math.max(LEAST, ...ends.map((ratio) => Math.ceil(Math.abs(Math.log2(ratio))))),
-  );
+  const powers = groups.flat().map(({ spread }) => Math.ceil(Math.abs(Math.log2(spread.median))));
+  const power = Math.min(MOST, Math.max(LEAST, ...powers));
   const x = scale(power);
   let y = TOP;
   const rows = groups.map((bars) => {
