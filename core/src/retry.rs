@@ -101,8 +101,9 @@ fn proxy_outcome(message: &str) -> Outcome {
 
 fn postgres_outcome(code: &str) -> Outcome {
     match code {
-        // Serialization failure, deadlock, lock not available.
-        "40001" | "40P01" | "55P03" => Outcome::RolledBack,
+        // Serialization failure, deadlock, lock not available. And a row that refers to one which was deleted after it was
+        // looked at (23503): who looks again is told that it is not there.
+        "40001" | "40P01" | "55P03" | "23503" => Outcome::RolledBack,
         // Too many connections, starting up, connection failures, shut down by an administrator or a crash.
         "53300" | "57P01" | "57P02" | "57P03" | "08000" | "08001" | "08003" | "08004" | "08006" => Outcome::Unknown,
         _ => Outcome::Final,
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_was_rolled_back_is_repeated_whatever_it_does() {
-        for code in ["40001", "40P01", "55P03"] {
+        for code in ["40001", "40P01", "55P03", "23503"] {
             assert_eq!(retries(Signal::Postgres { code, message: "" }), [true; 3], "{code}");
         }
     }

@@ -31,23 +31,35 @@ export async function revokeUntold(place: { id: string }, key: { id: string }): 
 }
 
 /** Holds the row of a workspace locked, so that whoever wants to write waits; `release` lets go. */
-export async function holdWorkspace(
-  id: string,
-): Promise<{ waiting(): Promise<number>; release(): Promise<void> }> {
+export function holdWorkspace(id: string): Promise<Held> {
+  return holding("select from workspace where workspace_id = $1 for update", [uuidOf(id)]);
+}
+
+/** A transaction that has not ended. */
+export interface Held {
+  /** How many wait for it. */
+  waiting(): Promise<number>;
+  commit(): Promise<void>;
+  /** Takes back what it did. */
+  release(): Promise<void>;
+}
+
+/** Runs one statement in a transaction that stays open, with the locks it took. */
+export async function holding(text: string, values: unknown[]): Promise<Held> {
   const client = new pg.Client({ connectionString: world().databaseUrl });
   await client.connect();
   await client.query("begin");
-  await client.query("select from workspace where workspace_id = $1 for update", [uuidOf(id)]);
+  await client.query(text, values);
   const waiting = async () => {
-    const text =
+    const blocked =
       "select count(*)::int as n from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))";
-    return Number((await client.query(text)).rows[0]?.n);
+    return Number((await client.query(blocked)).rows[0]?.n);
   };
-  const release = async () => {
-    await client.query("rollback");
+  const end = async (how: "commit" | "rollback") => {
+    await client.query(how);
     await client.end();
   };
-  return { waiting, release };
+  return { waiting, commit: () => end("commit"), release: () => end("rollback") };
 }
 
 /** The uuid that a TypeID writes in base32. */

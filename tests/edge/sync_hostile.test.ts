@@ -1,0 +1,426 @@
+/** Pushes that no well-meaning client sends: what is odd is refused or rejected for what it is, and nothing else suffers. */
+import { expect, test } from "vitest";
+import {
+  atOnce,
+  call,
+  expectProblem,
+  expectStatus,
+  home,
+  member,
+  nowhere,
+  project,
+  unique,
+} from "./actors.ts";
+import { holding, uuidOf } from "./database.ts";
+import { apiKey, program } from "./keys.ts";
+import {
+  catchUp,
+  type Device,
+  device,
+  type Mutation,
+  mutation,
+  openSession,
+  push,
+  readScope,
+  type Scope,
+  workspaceScope,
+} from "./pushes.ts";
+import type { PushResult } from "./shapes.ts";
+import { poll, world } from "./world.ts";
+
+const request = (id: string) => ({ type: "request", id });
+const codes = ({ results }: PushResult) => results.map(({ code, outcome }) => code ?? outcome);
+
+/** A push whose text has `raw` where its mutations have the string `RAW`. */
+function pushRaw(from: Device, mutations: Mutation[], raw: string) {
+  const text = JSON.stringify({ client_id: from.clientId, mutations }).replace('"RAW"', () => raw);
+  return call<PushResult>(from.user, "POST", `/v1/workspaces/${from.workspace}/sync/push`, text);
+}
+
+test("numbers that cannot be are refused with the call, and the client's own stays free", async () => {
+  const place = await home();
+  const one = device(place.owner, place);
+  const good = mutation(one, workspaceScope(place));
+  const raw = (member: string) => pushRaw(one, [{ ...good, [member]: "RAW" } as Mutation], "0");
+  expectStatus(await raw("base_version"), 200);
+  one.lastId = 1;
+  const next = mutation(one, workspaceScope(place));
+  for (const number of [
+    "0",
+    "-1",
+    "-0",
+    "1.5",
+    "2.0",
+    "2e0",
+    "9007199254740992",
+    "1e400",
+    '"2"',
+    "null",
+    "true",
+  ]) {
+    const answer = await pushRaw(one, [{ ...next, id: "RAW" } as unknown as Mutation], number);
+    expect([answer.status, number], answer.text).toEqual([400, number]);
+  }
+  for (const number of ["NaN", "Infinity", "0x2", "02", "+2", ".2"]) {
+    const answer = await pushRaw(one, [{ ...next, id: "RAW" } as unknown as Mutation], number);
+    expectProblem(answer, 400, "malformed-json");
+  }
+  for (const number of ["1.5", "9223372036854775808", "-9223372036854775809", '"1"']) {
+    for (const odd of [{ base_version: "RAW" }, { clock: { [one.clientId]: "RAW" } }]) {
+      const answer = await pushRaw(one, [{ ...next, ...odd } as unknown as Mutation], number);
+      expect([answer.status, number], answer.text).toEqual([400, number]);
+    }
+  }
+  for (const acked of [-1, 1.5, 2 ** 53, "1", []]) {
+    expectStatus((await push(one, [next], {}, { acked_mutation_id: acked })) as never, 400);
+  }
+  expect(expectStatus(await push(one, [next]), 200).body).toMatchObject({ last_mutation_id: 2 });
+});
+
+test("numbers twice, backwards or with holes are gaps that name the one expected, and nothing is processed", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  for (const [ids, expected] of [
+    [[1, 1], 2],
+    [[2, 1], 3],
+    [[1, 3], 2],
+    [[1, 2, 2, 3], 3],
+    [[9007199254740991], 1],
+  ] as const) {
+    const problem = expectProblem(
+      await push(
+        one,
+        ids.map((id) => ({ ...mutation(one, scope), id, clock: {} })),
+      ),
+      409,
+      "mutation-gap",
+    );
+    expect([ids, problem.expected_id]).toEqual([ids, expected]);
+  }
+  expect(await catchUp(place.owner, place, scope)).toEqual([]);
+});
+
+test("clocks that are huge, forged or of nobody: no write is lost, and none goes over another", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const [one, two] = [device(place.owner, place), device(place.owner, place)];
+  const entity = request("a");
+  expectStatus(await push(one, [mutation(one, scope, { entity, value: { by: "one" } })]), 200);
+  const clock = (others: Record<string, number>) => ({ ...others, [two.clientId]: two.lastId + 1 });
+  const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`c-${n}`, n]));
+  const write = (others: Record<string, number>) => {
+    const value = { by: "two", id: two.lastId };
+    return mutation(two, scope, { entity, base_version: null, clock: clock(others), value });
+  };
+  const answer = await push(two, [
+    write(many(10_000)),
+    write(many(256)),
+    write({ "with space": 1 }),
+    write({ [one.clientId]: Number.MAX_SAFE_INTEGER }),
+    write({ nobody: Number.MAX_SAFE_INTEGER }),
+    write(many(255)),
+    mutation(two, scope),
+  ]);
+  expect(codes(expectStatus(answer, 200).body)).toEqual([
+    "invalid-clock",
+    "invalid-clock",
+    "invalid-clock",
+    "invalid-clock",
+    "diverged",
+    "diverged",
+    "applied",
+  ]);
+  // One who comes later under the name that was claimed is nobody's hostage.
+  const nobody = device(place.owner, place, "nobody");
+  const log = await catchUp(place.owner, place, scope);
+  expect(log.map(({ value }) => value)).toEqual([{ by: "one" }, expect.anything()]);
+  const late = mutation(nobody, scope, { entity, base_version: 1, value: { by: "nobody" } });
+  expect(codes(expectStatus(await push(nobody, [late]), 200).body)).toEqual(["applied"]);
+});
+
+test("acknowledging what is to come, or less than before, forgets no outcome that is to be told", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const { id } = expectStatus(await openSession(one), 201).body;
+  const state = async () =>
+    (
+      await call<{ last_acknowledged_mutation_id: number }>(
+        place.owner,
+        "GET",
+        `/v1/workspaces/${place.id}/sync/sessions/${id}`,
+      )
+    ).body;
+  const batch = [mutation(one, scope), mutation(one, scope)];
+  expectStatus(await push(one, batch, {}, { acked_mutation_id: Number.MAX_SAFE_INTEGER }), 200);
+  const again = expectStatus(await push(one, batch, {}, { acked_mutation_id: 0 }), 200);
+  expect(again.body.results.map(({ original }) => original?.outcome)).toEqual(["applied", "applied"]);
+  const third = mutation(one, scope);
+  expectStatus(await push(one, [third], {}, { acked_mutation_id: 2 }), 200);
+  const forgotten = expectStatus(await push(one, [...batch, third], {}, { acked_mutation_id: 1 }), 200);
+  expect(forgotten.body.results.map(({ outcome, original }) => [outcome, original?.outcome])).toEqual([
+    ["duplicate", undefined],
+    ["duplicate", undefined],
+    ["duplicate", "applied"],
+  ]);
+  expect(JSON.stringify(await state())).toContain('"acked_mutation_id":2');
+  expect(await catchUp(place.owner, place, scope)).toHaveLength(3);
+});
+
+test("a base that is yet to come is no base, and a delete of what never was is one change", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const [one, two] = [device(place.owner, place), device(place.owner, place)];
+  expectStatus(await push(one, [mutation(one, scope, { entity: request("a"), value: { v: 1 } })]), 200);
+  for (const base_version of [2, 99, Number.MAX_SAFE_INTEGER]) {
+    const early = mutation(two, scope, { entity: request("a"), base_version, value: { v: 2 } });
+    expect(codes(expectStatus(await push(two, [early]), 200).body)).toEqual(["diverged"]);
+  }
+  const fresh = mutation(two, scope, { entity: request("b"), base_version: 7, value: { v: 1 } });
+  expect(codes(expectStatus(await push(two, [fresh]), 200).body)).toEqual(["diverged"]);
+  const { value: _, ...gone } = mutation(two, scope, { entity: request("never"), op: "delete" });
+  expect(codes(expectStatus(await push(two, [gone]), 200).body)).toEqual(["applied"]);
+  const log = await catchUp(place.owner, place, scope);
+  expect(log.map(({ key, headers }) => [key, headers.operation])).toEqual([
+    ["request/a", "insert"],
+    ["request/never", "delete"],
+  ]);
+  const page = await readScope(place.owner, place, scope, "?offset=1_0000000000000002_snapshot");
+  expect(expectStatus(page, 200).body.map(({ key }) => key)).toEqual(["request/a"]);
+});
+
+test("a value of 256 KiB to the byte comes back to the byte, one byte more is rejected alone", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const sized = (bytes: number) => `{ "a":"${"ü".repeat(100)}${"x".repeat(bytes - 210)}" }`;
+  expect(Buffer.byteLength(sized(1_000))).toBe(1_000);
+  const [largest, larger] = [sized(262_144), sized(262_145)];
+  const write = (raw: string) => pushRaw(one, [mutation(one, scope, { value: "RAW" })], raw);
+  expect(codes(expectStatus(await write(largest), 200).body)).toEqual(["applied"]);
+  expect(codes(expectStatus(await write(larger), 200).body)).toEqual(["value-too-large"]);
+  const read = await readScope(place.owner, place, scope, "?offset=-1");
+  expect(read.text.includes(largest) && !read.text.includes(larger)).toBe(true);
+});
+
+test("text that is none is malformed; escapes that are no characters are their mutation's fault alone", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const path = `/v1/workspaces/${place.id}/sync/push`;
+  const good = mutation(one, scope, { value: "RAW" });
+  const body = (mutations: Mutation[], raw: Buffer) => {
+    const [head = "", tail = ""] = JSON.stringify({ client_id: one.clientId, mutations }).split('"RAW"');
+    return new Uint8Array(Buffer.concat([Buffer.from(head), raw, Buffer.from(tail)]));
+  };
+  for (const raw of [
+    Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]),
+    Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"}')]),
+    Buffer.from('{"a":"\u0001"}'),
+    Buffer.from('{"a":"\\ud80"}'),
+    Buffer.from('{"a":1,}'),
+    Buffer.from('{"a":01}'),
+  ]) {
+    expectProblem(await call(place.owner, "POST", path, body([good], raw)), 400, "malformed-json");
+  }
+  for (const member of ["scope", "entity"] as const) {
+    const odd = { ...good, [member]: { ...good[member], id: "RAW" }, value: {} };
+    const answer = await call(place.owner, "POST", path, body([odd as Mutation], Buffer.from('"\\ud800"')));
+    expectProblem(answer, 400, "malformed-json");
+  }
+  const rest = ['{"a":"\\ud800"}', '{"\\udc00":1}', '{"a":"\\u0000"}', '{"a":1,"a":2}', '{"a":1e999999}'];
+  const raws = [...rest, '{"\\ud83d\\ude00":"\\u2028"}'];
+  one.lastId = 0;
+  const results: string[] = [];
+  for (const raw of raws) {
+    const answer = await pushRaw(one, [mutation(one, scope, { value: "RAW" })], raw);
+    results.push(...codes(expectStatus(answer, 200).body).map(String));
+  }
+  expect(results).toEqual([
+    "invalid-value",
+    "invalid-value",
+    "invalid-value",
+    "applied",
+    "applied",
+    "applied",
+  ]);
+  const read = (await readScope(place.owner, place, scope, "?offset=-1")).text;
+  for (const raw of raws.slice(3)) expect(read).toContain(raw);
+});
+
+test("members given twice are refused with the call", async () => {
+  const place = await home();
+  const one = device(place.owner, place);
+  const text = JSON.stringify({ client_id: one.clientId, mutations: [mutation(one, workspaceScope(place))] });
+  for (const [once, twice] of [
+    ['"client_id":', '"client_id":"other","client_id":'],
+    ['"id":1,', '"id":1,"id":2,'],
+    ['"op":', '"op":"delete","op":'],
+    ['"value":', '"value":{},"value":'],
+    ['"mutations":', '"mutations":[],"mutations":'],
+  ] as const) {
+    const path = `/v1/workspaces/${place.id}/sync/push`;
+    expectProblem(await call(place.owner, "POST", path, text.replace(once, twice)), 400, "invalid-body");
+  }
+});
+
+test("a client that sends one batch many times at once has it written once, and each answer tells the same", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  const batch = [
+    mutation(one, scope),
+    mutation(one, scope),
+    mutation(one, scope, { op: "what" as "upsert" }),
+  ];
+  const answers = await atOnce(12, (n) =>
+    push({ ...one, user: { ...place.owner, api: world().apis[n % 3] ?? "" } }, batch),
+  );
+  const told = answers.map((answer) =>
+    expectStatus(answer, 200).body.results.map(({ original, id, ...result }) => [
+      id,
+      (original ?? result).outcome,
+      (original ?? result).epoch,
+    ]),
+  );
+  for (const one of told)
+    expect(one).toEqual([
+      [1, "applied", 1],
+      [2, "applied", 2],
+      [3, "rejected", undefined],
+    ]);
+  const firsts = answers.filter(({ body }) => body.results[0]?.outcome === "applied");
+  expect([firsts.length, (await catchUp(place.owner, place, scope)).length]).toEqual([1, 2]);
+});
+
+test("two that pass for one client write each number once, and the other one hears whose it is", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const clientId = unique("client");
+  const answers = await atOnce(6, (by) => {
+    const copy = device(place.owner, place, clientId);
+    return push(copy, [mutation(copy, scope, { entity: request(`r-${by}`), value: { by } })]);
+  });
+  const outcomes = answers.map((answer) => expectStatus(answer, 200).body.results[0]?.outcome);
+  expect(outcomes.toSorted()).toEqual(["applied", ...Array(5).fill("duplicate")]);
+  const log = await catchUp(place.owner, place, scope);
+  expect(log.map(({ key }) => key)).toEqual([`request/r-${outcomes.indexOf("applied")}`]);
+});
+
+test("a session is one client's of one user, whoever names it", async () => {
+  const place = await home();
+  const editor = await member(place, "editor");
+  const scope = workspaceScope(place);
+  const [one, own, theirs] = [device(place.owner, place), device(place.owner, place), device(editor, place)];
+  const { id } = expectStatus(await openSession(one), 201).body;
+  for (const other of [own, theirs]) {
+    expectProblem(
+      await push(other, [mutation(other, scope)], {}, { session_id: id }),
+      409,
+      "session-expired",
+    );
+  }
+  expectProblem(
+    await push(device(editor, place, one.clientId), [], {}, { session_id: id }),
+    403,
+    "client-mismatch",
+  );
+  expect(await catchUp(place.owner, place, scope)).toEqual([]);
+});
+
+test("scopes that are gone, elsewhere, or of nothing are their mutation's fault alone", async () => {
+  const [place, other] = [await home(), await home()];
+  const [made, gone, foreign] = [await project(place), await project(place), await project(other)];
+  const scope = { type: "project", id: made.id };
+  const one = device(place.owner, place);
+  expectStatus(await push(one, [mutation(one, { type: "project", id: gone.id })]), 200);
+  expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/projects/${gone.id}`), 204);
+  const editor = await member(place, "editor");
+  const scopes: [Scope, string][] = [
+    [{ type: "project", id: gone.id }, "unknown-scope"],
+    [{ type: "project", id: foreign.id }, "unknown-scope"],
+    [{ type: "project", id: nowhere("prj") }, "unknown-scope"],
+    [{ type: "project", id: made.id.toUpperCase() }, "invalid-scope"],
+    [{ type: "workspace", id: other.id }, "unknown-scope"],
+    [{ type: "user", id: editor.id }, "unknown-scope"],
+    [{ type: "user", id: nowhere("user") }, "unknown-scope"],
+    [{ type: "collection", id: "never-made" }, "unknown-scope"],
+    [{ type: "environment", id: "never-made" }, "unknown-scope"],
+    [{ type: "Project", id: made.id }, "invalid-scope"],
+    [scope, "applied"],
+  ];
+  const answer = await push(
+    one,
+    scopes.map(([of]) => mutation(one, of)),
+  );
+  expect(codes(expectStatus(answer, 200).body)).toEqual(scopes.map(([, code]) => code));
+  for (const [of] of scopes.slice(0, -1))
+    expectProblem(await readScope(place.owner, place, of), 404, "not-found");
+});
+
+test("a project that goes while a push is on its way to it is no scope any more", async () => {
+  const place = await home();
+  const [made, stays] = [await project(place), await project(place)];
+  const one = device(place.owner, place);
+  const deleting = "delete from project where workspace_id = $1 and project_id = $2";
+  const held = await holding(deleting, [uuidOf(place.id), uuidOf(made.id)]);
+  const pushed = push(one, [
+    mutation(one, { type: "project", id: made.id }),
+    mutation(one, { type: "project", id: stays.id }),
+  ]);
+  await poll("the push to wait for it", async () => (await held.waiting()) > 0);
+  await held.commit();
+  expect(codes(expectStatus(await pushed, 200).body)).toEqual(["unknown-scope", "applied"]);
+});
+
+test("a key of one project makes no scope beside it, and a viewer's pushes leave no trace", async () => {
+  const place = await home();
+  const made = await project(place);
+  const key = program(await apiKey(place, { scopes: ["sync"], project_id: made.id }));
+  const robot = device(key, place);
+  const things = ["collection", "environment"].map((type) => ({ type, id: unique(type) }));
+  const answer = await push(robot, [
+    ...things.map((entity) => mutation(robot, { type: "project", id: made.id }, { entity, value: {} })),
+    ...things.map((scope) => mutation(robot, scope)),
+    mutation(robot, { type: "user", id: place.owner.id }),
+    mutation(robot, workspaceScope(place)),
+  ]);
+  expect(codes(expectStatus(answer, 200).body)).toEqual([
+    "applied",
+    "applied",
+    ...Array(4).fill("unknown-scope"),
+  ]);
+  for (const scope of [...things, { type: "user", id: place.owner.id }, workspaceScope(place)]) {
+    expectProblem(await readScope(key, place, scope), 404, "not-found");
+    expect(expectStatus(await readScope(place.owner, place, scope), 200).body).toEqual([]);
+  }
+  const viewer = device(await member(place, "viewer"), place);
+  expectProblem(await push(viewer, [mutation(viewer, workspaceScope(place))]), 403, "forbidden");
+  // The name is still free.
+  const same = device(place.owner, place, viewer.clientId);
+  expectStatus(await push(same, [mutation(same, workspaceScope(place))]), 200);
+});
+
+test("a live read answers no condition, whatever tag it carries, and takes any cursor", async () => {
+  const place = await home();
+  const scope = workspaceScope(place);
+  const one = device(place.owner, place);
+  expectStatus(await push(one, [mutation(one, scope)]), 200);
+  const first = "1_0000000000000000";
+  const tag = String((await readScope(place.owner, place, scope, `?offset=${first}`)).headers.get("etag"));
+  for (const cursor of ["0", "-1", "banana", "18446744073709551615", "99999999999999999999999", "1.5", ""]) {
+    const query = `?offset=${first}&live=long-poll&cursor=${cursor}`;
+    const answer = await readScope(place.owner, place, scope, query, { "if-none-match": tag });
+    expect([answer.status, answer.body?.length, cursor]).toEqual([200, 1, cursor]);
+    expect(answer.headers.get("etag")).toBeNull();
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.headers.get("stream-cursor")).toMatch(/^\d+$/);
+  }
+  const head = await call(
+    place.owner,
+    "HEAD",
+    `/v1/workspaces/${place.id}/sync/${scope.type}/${scope.id}?offset=${first}&live=sse`,
+  );
+  expect([head.status, head.text]).toEqual([200, ""]);
+});
