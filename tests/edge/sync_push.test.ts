@@ -142,6 +142,10 @@ test.each([
       },
     },
   ],
+  [
+    "a map of variables",
+    { type: "environment", value: { stages: [{ variables: { t: { secret: true, value: "hunter2" } } }] } },
+  ],
 ])("a secret's value inside %s is rejected, alone, and stored nowhere", async (_, { type, value }) => {
   const place = await home();
   const scope = workspaceScope(place);
@@ -191,6 +195,8 @@ test("a mutation that can never be applied is rejected with its reason, and the 
     ["invalid-version", { base_version: -1 }],
     ["invalid-clock", { clock: { [one.clientId]: 999 } }],
     ["invalid-value", { value: "no object" }],
+    ["invalid-value", { value: { name: 7 } }],
+    ["invalid-value", { entity: { type: "variable", id: "v" }, value: { key: "k", secret: "true" } }],
     ["value-too-large", { value: { filler: "x".repeat(256 * 1024) } }],
   ];
   const batch = wrong.map(([, fields]) => mutation(one, scope, fields));

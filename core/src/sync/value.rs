@@ -1,6 +1,9 @@
 //! What an entity's value may be: a JSON object that Postgres can hold and that shows no secret.
 //!
-//! In scope: size, depth, characters, secrets. Out of scope: what the members mean otherwise; a value is returned byte for byte.
+//! In scope: size, depth, characters, secrets, the members that are known. Out of scope: all others; a value is returned byte
+//! for byte.
+
+mod schema;
 
 use std::borrow::Cow;
 
@@ -31,6 +34,7 @@ pub fn check_value(entity_type: &str, value: &RawValue) -> Result<(), Rejection>
         return Err(Rejection::new("invalid-value", "The value must be a JSON object."));
     }
     check_text(text)?;
+    schema::check(entity_type, value)?;
     if has_secret(entity_type, value) {
         return Err(Rejection::new("secret-value", "A secret variable must be sent without its value."));
     }
@@ -78,8 +82,15 @@ fn code_unit(bytes: &[u8]) -> Option<(u16, &[u8])> {
     Some((u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, rest))
 }
 
-/// A variable, or a list of variables inside an environment or any other entity, that is secret and carries its value.
+/// A secret variable that carries its value: the entity itself, one of its `variables`, or anything inside an environment.
 fn has_secret(entity_type: &str, value: &RawValue) -> bool {
+    // Most values name no secret at all, also not by escapes: they are not read member by member.
+    if !value.get().contains("secret") && !value.get().contains("\\u") {
+        return false;
+    }
+    if entity_type == "environment" {
+        return holds_secret(value, false);
+    }
     let members = members(value);
     let own = entity_type == "variable" && is_filled_secret(&members);
     let inside = members.iter().filter(|(name, _)| name == "variables").any(|(_, list)| {
@@ -89,9 +100,28 @@ fn has_secret(entity_type: &str, value: &RawValue) -> bool {
     own || inside
 }
 
+/// Whether a secret lies anywhere in this value, which is no deeper than [`MAX_DEPTH`]. The members of a map of variables are
+/// what the variables are called: one may be called `secret`.
+fn holds_secret(value: &RawValue, is_map: bool) -> bool {
+    match value.get().as_bytes().first() {
+        Some(b'{') => {
+            let members = members(value);
+            (!is_map && is_filled_secret(&members))
+                || members.iter().any(|(name, member)| holds_secret(member, name == "variables"))
+        }
+        Some(b'[') => {
+            let list: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+            list.iter().any(|element| holds_secret(element, false))
+        }
+        _ => false,
+    }
+}
+
 /// Every member counts, repeated names included: another reader may take the first where we take the last.
 fn is_filled_secret(members: &[(Cow<'_, str>, &RawValue)]) -> bool {
-    let secret = members.iter().any(|(name, value)| name == "secret" && value.get() == "true");
+    // What some reader may take for true is.
+    let secret = |value: &RawValue| !matches!(value.get(), "false" | "null" | "0" | "\"\"");
+    let secret = members.iter().any(|(name, value)| name == "secret" && secret(value));
     let filled = |(name, value): &(Cow<'_, str>, &RawValue)| {
         VALUE_MEMBERS.contains(&name.as_ref()) && !matches!(value.get(), "null" | "\"\"")
     };
@@ -144,6 +174,15 @@ mod tests {
             ("environment", r#"{"variables":[],"variables":[{"secret":true,"initialValue":"s"}]}"#, secret),
             ("environment", r#"{"variables":[7,{"secret":true,"key":"k"}]}"#, Ok(())),
             ("environment", r#"{"variables":{"secret":true,"value":"s"}}"#, Ok(())),
+            ("environment", r#"{"variables":{"token":{"secret":true,"value":"s"}}}"#, secret),
+            ("environment", r#"{"variables":{"secret":{"secret":true,"value":"s"}}}"#, secret),
+            ("environment", r#"{"\u0076ariables":[[{"s\u0065cret":true,"value":"s"}]]}"#, secret),
+            ("environment", r#"{"stages":[{"variables":[{"secret":true,"value":"s"}]}]}"#, secret),
+            ("environment", r#"{"secret":true,"value":"s"}"#, secret),
+            ("environment", r#"{"variables":[{"secret":"true","value":"s"}]}"#, secret),
+            ("environment", r#"{"variables":[{"secret":0,"value":"s"}]}"#, Ok(())),
+            ("collection", r#"{"variables":[{"secret":1,"value":"s"}]}"#, secret),
+            ("request", r#"{"variables":{"input":{"secret":true,"value":"of a query"}}}"#, Ok(())),
         ] {
             assert_eq!(check(entity_type, text), expected, "{entity_type} {text}");
         }
