@@ -17,14 +17,21 @@ export function shapeOf<T>(collection: RxCollection<T>, version: string): Shape 
   if (!(version in jsonSchema.properties)) {
     throw new TypeError(`the schema of ${collection.name} needs the number "${version}" for drey's versions`);
   }
+  if (jsonSchema.attachments) {
+    throw new TypeError(`the collection ${collection.name} has attachments, which drey does not keep`);
+  }
   return { primary: String(primaryPath), version };
 }
 
-/** The document without what RxDB and this handler have added. */
-export function contentOf<T>(document: WithDeleted<T>, { primary, version }: Shape): Value | null {
+/** The document without what RxDB and this handler have added; null if it is deleted. */
+export function contentOf<T>(document: WithDeleted<T>, shape: Shape): Value | null {
+  return document._deleted ? null : membersOf(document, shape);
+}
+
+function membersOf<T>(document: T, { primary, version }: Shape): Value {
   const { [primary]: _id, [version]: _version, _deleted, ...value } = document as Record<string, unknown>;
   for (const name of ["_attachments", "_meta", "_rev"]) delete value[name];
-  return _deleted ? null : value;
+  return value;
 }
 
 export function idOf<T>(document: T, { primary }: Shape): string {
@@ -36,22 +43,33 @@ export function versionOf<T>(document: T | undefined, { version }: Shape): numbe
   return Number((document as Record<string, unknown> | undefined)?.[version] ?? 0) || null;
 }
 
+/** What stands on the server, null if that is deleted. A deleted document keeps what it last had: RxDB holds it to the schema too. */
 export function documentOf<T>(
-  id: string,
+  before: T,
   version: number,
   value: Value | null | undefined,
   shape: Shape,
 ): WithDeleted<T> {
-  const members = { ...value, [shape.primary]: id, [shape.version]: version };
-  return { ...members, _deleted: !value } as unknown as WithDeleted<T>;
+  const members = value ?? membersOf(before, shape);
+  const document = { ...members, [shape.primary]: idOf(before, shape), [shape.version]: version };
+  return { ...document, _deleted: !value } as unknown as WithDeleted<T>;
 }
 
-/** Of those of one entity type, the newest state of each. */
-export function documentsOf<T>(messages: Message[], entityType: string, shape: Shape): WithDeleted<T>[] {
-  const documents = new Map<string, WithDeleted<T>>();
+/** Of those of one entity type, the newest state of each. What is deleted and was never here is left out. */
+export async function documentsOf<T>(
+  messages: Message[],
+  entityType: string,
+  collection: RxCollection<T>,
+  shape: Shape,
+): Promise<WithDeleted<T>[]> {
+  const newest = new Map<string, Message>();
   for (const message of messages.filter(({ type }) => type === entityType)) {
-    const { id } = entityOf(message);
-    documents.set(id, documentOf(id, message.headers.version, message.value, shape));
+    newest.set(entityOf(message).id, message);
   }
-  return [...documents.values()];
+  const deleted = [...newest].filter(([, { value }]) => !value).map(([id]) => id);
+  const held = deleted.length > 0 ? await collection.findByIds(deleted).exec() : new Map();
+  return [...newest].flatMap(([id, { value, headers }]) => {
+    const before = value ? { [shape.primary]: id } : held.get(id)?.toJSON();
+    return before ? [documentOf(before as T, headers.version, value, shape)] : [];
+  });
 }

@@ -38,7 +38,8 @@ export async function pull<T>(
   for (let offset = from ?? START; ; ) {
     const chunk = await read(offset, parts);
     if (!chunk) return everything(parts);
-    for (const document of documentsOf<T>(chunk.messages, parts.entityType, parts.shape)) {
+    const { collection, entityType, shape } = parts;
+    for (const document of await documentsOf(chunk.messages, entityType, collection, shape)) {
       documents.set(idOf(document, parts.shape), document);
     }
     offset = chunk.next;
@@ -80,8 +81,8 @@ export async function stream<T>(
   told: Subject<RxReplicationPullStreamItem<T, Checkpoint>>,
   parts: PullParts<T>,
 ): Promise<void> {
-  const onChunk = ({ messages, next }: Chunk) => {
-    const documents = documentsOf<T>(messages, parts.entityType, parts.shape);
+  const onChunk = async ({ messages, next }: Chunk) => {
+    const documents = await documentsOf(messages, parts.entityType, parts.collection, parts.shape);
     if (documents.length > 0) told.next({ documents, checkpoint: { offset: next } });
   };
   const { client, scope, signal, pollMs } = parts;

@@ -27,7 +27,7 @@ export async function pushRows<T>(rows: Row<T>[], parts: PushParts): Promise<Wit
     // What is rejected stays as it is here: the client's `rejected` tells, and the next edit is pushed again. What stands and is
     // not told comes with the log.
     return differs && value !== undefined
-      ? [documentOf<T>(idOf(row.newDocumentState, parts.shape), version, value, parts.shape)]
+      ? [documentOf(row.newDocumentState, version, value, parts.shape)]
       : [];
   });
 }
