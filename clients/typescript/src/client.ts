@@ -12,7 +12,7 @@ import type { Live } from "./pull/follow.ts";
 import { Replica } from "./pull/replica.ts";
 import { Pusher } from "./push/pusher.ts";
 import { Session } from "./push/session.ts";
-import { type Draft, enqueue, sendable } from "./queue/enqueue.ts";
+import { type Draft, enqueue, named, sendable } from "./queue/enqueue.ts";
 import { deliver, Outcomes } from "./queue/outcomes.ts";
 import { type Meta, metaOf, type Settled } from "./queue/records.ts";
 import { ScopeHandle, type Written } from "./scope.ts";
@@ -120,14 +120,14 @@ export class Client {
 
   /** Takes a change into the queue. When this resolves it is kept, whatever happens. */
   async write(draft: Draft): Promise<Written> {
-    const value = sendable(draft.value);
+    const [scope, entity, value] = [named(draft.scope), named(draft.entity), sendable(draft.value)];
     const [queued, meta] = await this.#store.transact(async (transaction) => {
-      const made = await enqueue(transaction, { ...draft, value });
+      const made = await enqueue(transaction, { ...draft, scope, entity, value });
       return [made, await metaOf(transaction)] as const;
     });
     const outcome = this.#outcomes.of(queued.ref);
     this.#count(meta);
-    this.#changed({ scope: draft.scope, entities: [draft.entity] });
+    this.#changed({ scope, entities: [entity] });
     if (this.#state.current.status !== "stopped") this.#pusher.kick();
     return { ref: queued.ref, outcome };
   }

@@ -19,6 +19,14 @@ test.each([
   expect(errorOf(503, headers, JSON.stringify({ retry_after }), NOW).retryAfterMs).toBe(ms);
 });
 
+test.each(["2026-11-20T10:00:00Z", "2027-11-21T10:00:00Z"])(
+  "a date of Retry-After is the server's, whatever the clock here says (%s)",
+  (here) => {
+    const headers = { date: "Sat, 21 Nov 2026 10:00:00 GMT", "retry-after": "Sat, 21 Nov 2026 10:00:09 GMT" };
+    expect(errorOf(503, new Headers(headers), "", Date.parse(here)).retryAfterMs).toBe(9_000);
+  },
+);
+
 test("the wait is the server's hint and a jitter that doubles up to 30 s", () => {
   expect([0, 1, 2, 10].map((attempt) => backoffMs(attempt, 1_000, 0))).toEqual([1_000, 1_000, 1_000, 1_000]);
   expect([0, 1, 2, 10].map((attempt) => backoffMs(attempt, 0, 0.5))).toEqual([125, 250, 500, 15_000]);

@@ -41,10 +41,11 @@ export class ApiError extends DreyError {
   }
 }
 
-/** The error that an answer is. `now` turns a date of `Retry-After` into a duration. */
+/** The error that an answer is. A date of `Retry-After` is so far from the answer's own; from `now` if it has none. */
 export function errorOf(status: number, headers: Headers, text: string, now: number): ApiError {
   const problem = parsed(text);
-  return new ApiError(status, problem, retryAfterMs(headers.get("retry-after"), problem.retry_after, now));
+  const sent = Date.parse(headers.get("date") ?? "") || now;
+  return new ApiError(status, problem, retryAfterMs(headers.get("retry-after"), problem.retry_after, sent));
 }
 
 function parsed(text: string): Partial<Problem> {
@@ -68,6 +69,11 @@ export function isTransient(error: unknown): error is NetworkError | ApiError {
   if (!(error instanceof ApiError)) return false;
   const { status, code } = error;
   return status >= 500 || [408, 425, 429].includes(status) || code === "idempotency-in-flight";
+}
+
+/** Whether the call holds more than somebody on the way lets through: drey, or a proxy with a limit of its own. */
+export function isTooLarge(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 413;
 }
 
 /** Whether the credential is at fault: another one may pass. */

@@ -4,7 +4,7 @@
  * In scope: what follows from each answer. Out of scope: what a batch holds and what an outcome changes (queue/).
  */
 import { backoffMs } from "../http/backoff.ts";
-import { ApiError, DreyError, hasCode, isCredential, isTransient } from "../http/errors.ts";
+import { ApiError, DreyError, hasCode, isCredential, isTooLarge, isTransient } from "../http/errors.ts";
 import type { Http } from "../http/http.ts";
 import { beginAgain, renumber } from "../queue/renumber.ts";
 import { settle } from "../queue/settle.ts";
@@ -121,7 +121,7 @@ export class Pusher {
       await session.over(batch?.meta.session_id ?? null);
     } else if (hasCode(error, "session-expired")) {
       await session.over(batch?.meta.session_id ?? null);
-    } else if (hasCode(error, "payload-too-large") && (batch?.mutations.length ?? 0) > 1) {
+    } else if (isTooLarge(error) && (batch?.mutations.length ?? 0) > 1) {
       this.#shrink *= 2;
     } else {
       return this.#pause(asDreyError(error));

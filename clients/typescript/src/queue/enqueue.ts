@@ -25,6 +25,9 @@ export interface Draft {
  */
 const MOST_BYTES = 1_048_576 - 65_536;
 
+/** Far more than a name may have, and little enough to be told so by the server. */
+const MOST_NAME = 1_024;
+
 /** The value as it will be sent: what JSON cannot say is gone now, not later. */
 export function sendable(value: Value | null): Value | null {
   if (value === null) return null;
@@ -34,6 +37,17 @@ export function sendable(value: Value | null): Value | null {
   }
   if (byteLength(text) > MOST_BYTES) throw new DreyError("value-too-large", "the document fits no push");
   return JSON.parse(text) as Value;
+}
+
+/** A scope or an entity by its names alone, whatever else the caller's object has: a push that says more is refused whole. */
+export function named<Named extends Scope | Entity>({ type, id }: Named): Named {
+  for (const name of [type, id] as unknown[]) {
+    // Half a surrogate pair is no character, and no JSON that anybody has to take.
+    const isText = typeof name === "string" && !/\p{Surrogate}/u.test(name);
+    if (isText && name.length <= MOST_NAME) continue;
+    throw new DreyError("invalid-name", "the names of scopes and documents are short texts");
+  }
+  return { type, id } as Named;
 }
 
 export function byteLength(text: string): number {
@@ -62,7 +76,9 @@ export async function enqueue(transaction: Transaction, draft: Draft): Promise<Q
 
 /** On top of an unsent change: from what that was made of, whatever was read since. */
 async function originOf(transaction: Transaction, { scope, base }: Draft, { version, pending }: Held) {
-  if (base !== undefined) return { base_version: base, seen: {}, is_chained: false };
+  // What is no version is none that was seen.
+  const seenVersion = typeof base === "number" && Number.isSafeInteger(base) ? base : null;
+  if (base !== undefined) return { base_version: seenVersion, seen: {}, is_chained: false };
   const before = await transaction.get<Queued>(queueKey(pending?.ids.at(-1) ?? 0));
   if (before) return { base_version: before.base_version, seen: before.seen, is_chained: true };
   const { seen } = await placeOf(transaction, scope);
