@@ -14,14 +14,6 @@ export function limiters(rule: Rule, isolates = 1): Side[] {
   return [hop(rule, "rpc", isolates), hop(rule, "fetch", isolates), upstash(rule, isolates), flexible(rule)];
 }
 
-/** No limiter at all: what an answer like drey's costs by itself. */
-export function ceiling(vars: Record<string, string> = {}): Side {
-  return {
-    name: "answer-only",
-    start: (world) => startPeer(world.drey, "limits/ceiling.ts", {}, { vars, ...inspected() }),
-  };
-}
-
 function varsOf({ limit, windowMs }: Rule): Record<string, string> {
   return { LIMIT: String(limit), WINDOW_MS: String(windowMs) };
 }

@@ -1,4 +1,5 @@
 /** Pushes of `size` mutations: each connection is a client with a workspace of his own. */
+import { sqlOnly } from "./bounds.ts";
 import { drey, hono } from "./sides.ts";
 import { http, type Turn, type Workload, workload } from "./workload.ts";
 import { type Home, homes } from "./world.ts";
@@ -18,7 +19,7 @@ export function pushes(size: number, connections: number, least: number): Worklo
   return workload<Home[]>({
     name: `push${size}`,
     about: `POST /sync/push with ${size} new document${size === 1 ? "" : "s"} of 600 bytes each.`,
-    sides: [drey(), hono()],
+    sides: [drey(), hono(), sqlOnly()],
     connections,
     status: 200,
     queries: 1,

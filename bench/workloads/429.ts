@@ -1,3 +1,4 @@
+import { answerOnly } from "../bounds.ts";
 import { drey, hono } from "../sides.ts";
 import { http, once, workload } from "../workload.ts";
 import { type Home, home } from "../world.ts";
@@ -9,6 +10,8 @@ export default workload<Home>({
     drey({}, { relaxed: { base: 1, burst: 1, window_ms: 3_600_000 } }),
     // One a minute is refilled: one call in thousands is let through, and counted.
     hono({}, { READS_PER_MINUTE: "0.01" }),
+    // drey writes no line of a refusal that it repeats.
+    answerOnly("limited", { LOG_LEVEL: "warn" }),
   ],
   connections: 32,
   status: 429,

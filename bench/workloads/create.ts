@@ -1,3 +1,4 @@
+import { sqlOnly } from "../bounds.ts";
 import { drey, hono } from "../sides.ts";
 import { http, workload } from "../workload.ts";
 import { type Home, homes } from "../world.ts";
@@ -7,7 +8,7 @@ const CALLERS = 16;
 export default workload<Home[]>({
   name: "create",
   about: "POST a project with an Idempotency-Key. Each connection is a caller with a workspace of his own.",
-  sides: [drey(), hono()],
+  sides: [drey(), hono(), sqlOnly()],
   connections: CALLERS,
   status: 201,
   queries: 1,

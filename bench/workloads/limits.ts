@@ -1,4 +1,5 @@
-import { ceiling, limiters } from "../limiters.ts";
+import { answerOnly } from "../bounds.ts";
+import { limiters } from "../limiters.ts";
 import { drey } from "../sides.ts";
 import { http, once, workload } from "../workload.ts";
 import { type Home, home, UNLIMITED } from "../world.ts";
@@ -13,7 +14,7 @@ export default workload<Home>({
   // These peers write no log, so neither does drey here, nor the bound beside it; `drey+log` is drey as it comes.
   sides: [
     drey({}, {}, QUIET),
-    ceiling(QUIET),
+    answerOnly("read", QUIET),
     ...limiters({ limit: UNLIMITED, windowMs: HOUR_MS }),
     drey({}, {}, {}, "drey+log"),
   ],

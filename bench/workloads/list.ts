@@ -1,3 +1,4 @@
+import { sqlOnly } from "../bounds.ts";
 import { drey, hono } from "../sides.ts";
 import { http, workload } from "../workload.ts";
 import { addProjects, type Home, home } from "../world.ts";
@@ -6,7 +7,7 @@ export default workload<Home>({
   name: "list",
   about:
     "The list of projects with no copy anywhere: one round trip to Postgres. The Cache API is off on both sides.",
-  sides: [drey({ cache: false }), hono({ cache: false })],
+  sides: [drey({ cache: false }), hono({ cache: false }), sqlOnly()],
   connections: 16,
   status: 200,
   queries: 1,
