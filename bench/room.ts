@@ -1,6 +1,6 @@
 /** What a room workload is: so many clients, some of whom move, at a rate that both sides keep up with. */
 import type { DialectName } from "./load/dialects.ts";
-import { drey, partyserver } from "./sides.ts";
+import { drey, partyserver, sendsOnly } from "./sides.ts";
 import type { Side } from "./workload.ts";
 import { home, person, type World } from "./world.ts";
 
@@ -24,9 +24,11 @@ export interface RoomSide extends Side {
 /** drey's room takes a thousand; all of them are one user here, so his seats are not what bounds it. */
 const SEATS = { PRESENCE_MAX_PER_USER: "1000" };
 
+/** `bound`: beside a room that only sends, too. */
 export function room(
   { size, speakers, hz }: Pick<Room, "size" | "speakers" | "hz">,
   name = `presence${size}`,
+  bound = false,
 ): Room {
   const rate = speakers * hz;
   return {
@@ -38,6 +40,7 @@ export function room(
     sides: [
       { ...drey({}, {}, SEATS), dialect: "drey", prepare: workspace },
       { ...partyserver(), dialect: "partyserver", prepare: anyRoom },
+      ...(bound ? [{ ...sendsOnly(), dialect: "partyserver" as const, prepare: anyRoom }] : []),
     ],
   };
 }

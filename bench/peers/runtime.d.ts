@@ -7,14 +7,24 @@ declare module "cloudflare:workers" {
   export class DurableObject<Env> {
     constructor(state: unknown, env: Env);
     protected env: Env;
+    protected ctx: HibernatingSockets;
   }
 }
+
+/** The part of an object's state that keeps sockets. */
+interface HibernatingSockets {
+  acceptWebSocket(socket: WebSocket, tags: string[]): void;
+  getWebSockets(): WebSocket[];
+  getTags(socket: WebSocket): string[];
+}
+
+declare var WebSocketPair: new () => { 0: WebSocket; 1: WebSocket };
 
 interface DurableObjectNamespace<T> {
   /** Every method is a remote call. */
   getByName(name: string): {
     [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
-  } & { fetch(url: string): Promise<Response> };
+  } & { fetch(request: string | Request): Promise<Response> };
 }
 
 interface ExecutionContext {
