@@ -25,3 +25,12 @@ export function sqlOnly(): Side {
     },
   };
 }
+
+/** One frame a tick and nothing else: what no room that tells everybody takes less than. */
+export function sendsOnly(): Side {
+  return {
+    name: "sends-only",
+    start: (world) =>
+      startPeer(world.drey, "bounds/sends.ts", { ROOM: "Room" }, { vars: {}, ...inspected() }),
+  };
+}

@@ -51,10 +51,10 @@ interface Bar {
   spread: Spread;
 }
 
-/** drey beside itself is no comparison with a peer. */
+/** Neither drey beside itself nor a bound (`answer-only` …) is what somebody would use instead. */
 function barsOf({ workload, ratios }: Result, { figure }: Chart): Bar[] {
   return Object.entries(ratios)
-    .filter(([peer]) => !peer.startsWith("drey"))
+    .filter(([peer]) => !peer.startsWith("drey") && !peer.endsWith("-only"))
     .map(([peer, ratio]) => ({ workload, peer, spread: ratio[figure] }));
 }
 

@@ -1,6 +1,7 @@
 /** What a room workload is: so many clients, some of whom move, at a rate that both sides keep up with. */
+import { sendsOnly } from "./bounds.ts";
 import type { DialectName } from "./load/dialects.ts";
-import { drey, partyserver, sendsOnly } from "./sides.ts";
+import { drey, partyserver } from "./sides.ts";
 import type { Side } from "./workload.ts";
 import { home, person, type World } from "./world.ts";
 

@@ -63,15 +63,6 @@ export function partyserver(): Side {
   };
 }
 
-/** One frame a tick and nothing else: what no room takes less than. */
-export function sendsOnly(): Side {
-  return {
-    name: "sends-only",
-    start: (world) =>
-      startPeer(world.drey, "presence/ceiling.ts", { ROOM: "Room" }, { vars: {}, ...inspected() }),
-  };
-}
-
 /** Hono and nothing else: the ceiling. */
 export function plain(): Side {
   return {
