@@ -16,6 +16,11 @@ export class Events<All extends { error: unknown }> {
     };
   }
 
+  /** Whether anybody does: what nobody hears need not be made. */
+  hears(name: keyof All): boolean {
+    return (this.#listeners.get(name)?.size ?? 0) > 0;
+  }
+
   emit<Name extends keyof All>(name: Name, event: All[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {

@@ -46,7 +46,7 @@ test("only what time does not mend is final", () => {
 
 test("a page of the snapshot never brings back who has left, nor what is older than a frame", () => {
   const peers = new Peers("me");
-  peers.begin([peer("a"), peer("b")]);
+  peers.begin([peer("a"), peer("b")], true);
   peers.patch([peer("b", 2), peer("me")]);
   peers.leave([{ client_id: "a" }]);
   peers.fill([peer("a"), peer("b"), peer("c"), peer("me")]);
@@ -57,6 +57,22 @@ test("a page of the snapshot never brings back who has left, nor what is older t
   peers.patch([peer("a", 3)]);
   peers.begin([]);
   expect([peers.clients(), peers.people()]).toEqual([[], []]);
+});
+
+test("who has left is remembered only while pages are read: a room may be open for weeks", () => {
+  const peers = new Peers("me");
+  const comesBack = (more: boolean, isFilled: boolean) => {
+    peers.begin([peer("a")], more);
+    peers.leave([{ client_id: "a" }]);
+    if (isFilled) peers.filled();
+    peers.fill([peer("a")]);
+    return peers.clients().length > 0;
+  };
+  expect([comesBack(true, false), comesBack(true, true), comesBack(false, false)]).toEqual([
+    false,
+    true,
+    true,
+  ]);
 });
 
 test("any frames in any order: each user is one person, and shows what his tab shows that spoke last", () => {

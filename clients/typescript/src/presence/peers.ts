@@ -12,23 +12,23 @@ export interface Person extends Omit<Peer, "client_id" | "clock"> {
 export class Peers {
   readonly #own: string;
   readonly #known = new Map<string, Peer>();
-  /** Who has gone since the last `hello`: a page of the snapshot may be older than that. */
-  readonly #gone = new Set<string>();
+  /** Who has gone since the last `hello`, while pages of its snapshot are read: they may be older than that. */
+  #gone: Set<string> | undefined;
 
   constructor(own: string) {
     this.#own = own;
   }
 
-  /** Forgets what was known. */
-  begin(peers: Peer[]): void {
+  /** Forgets what was known. `more`: pages of the snapshot follow, until `filled`. */
+  begin(peers: Peer[], more = false): void {
     this.#known.clear();
-    this.#gone.clear();
+    this.#gone = more ? new Set() : undefined;
     this.patch(peers);
   }
 
   patch(peers: Peer[]): void {
     for (const peer of peers) {
-      this.#gone.delete(peer.client_id);
+      this.#gone?.delete(peer.client_id);
       if (peer.client_id !== this.#own) this.#known.set(peer.client_id, peer);
     }
   }
@@ -36,13 +36,17 @@ export class Peers {
   leave(peers: { client_id: string }[]): void {
     for (const { client_id } of peers) {
       this.#known.delete(client_id);
-      this.#gone.add(client_id);
+      this.#gone?.add(client_id);
     }
   }
 
   /** Adds who is in the snapshot and was not told of: frames know better. */
   fill(peers: Peer[]): void {
-    this.patch(peers.filter(({ client_id: id }) => !this.#known.has(id) && !this.#gone.has(id)));
+    this.patch(peers.filter(({ client_id: id }) => !this.#known.has(id) && !this.#gone?.has(id)));
+  }
+
+  filled(): void {
+    this.#gone = undefined;
   }
 
   clients(): Peer[] {

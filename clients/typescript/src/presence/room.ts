@@ -209,12 +209,17 @@ export class Room {
     if (frame.kind === "patch") this.#peers.patch(frame.peers);
     if (frame.kind === "leave") this.#peers.leave(frame.peers);
     if (frame.kind === "notice") this.#notice(frame.scopes);
-    else this.#events.emit("change", this.people);
+    else this.#changed();
+  }
+
+  /** Merging everybody's tabs for each frame is of use to listeners alone. */
+  #changed(): void {
+    if (this.#events.hears("change")) this.#events.emit("change", this.people);
   }
 
   #begin({ peers, limits, more }: Extract<Frame, { kind: "hello" }>, say: Say | undefined): void {
     this.#hellos += 1;
-    this.#peers.begin(peers);
+    this.#peers.begin(peers, more);
     if (more) void this.#fill(this.#hellos);
     if (say && say !== this.#say) {
       this.#say = say;
@@ -239,16 +244,18 @@ export class Room {
   async #fill(hello: number): Promise<void> {
     const { http, timer } = this.#client;
     const insisting = { timer, signal: this.#signal, credential: http.credential };
-    for (let cursor: string | null | undefined; cursor !== null && hello === this.#hellos; ) {
+    for (let cursor: string | null | undefined; cursor !== null; ) {
       const query = { view: "clients" as const, limit: 100, cursor, at: this.#to?.join(",") };
       const page = await insist(() => http.call(PAGE, { query, signal: this.#signal }), insisting).catch(
         () => undefined,
       );
-      if (!page || hello !== this.#hellos) return;
+      if (hello !== this.#hellos) return;
+      if (!page) break;
       this.#peers.fill(page.body.data as unknown as Peer[]);
-      this.#events.emit("change", this.people);
+      this.#changed();
       cursor = page.body.next_cursor;
     }
+    this.#peers.filled();
   }
 
   #go(status: RoomStatus): void {
