@@ -19,7 +19,7 @@ import {
   user,
   workspace,
 } from "./actors.ts";
-import { redisFault } from "./neighbours.ts";
+import { redis, redisFault } from "./neighbours.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 const STRICT = 3;
@@ -347,15 +347,4 @@ function passedOf(answers: Answer<unknown>[]): number {
 
 function limitOf(answer: Answer<unknown>): string | null {
   return answer.headers.get("x-ratelimit-limit");
-}
-
-async function redis(...command: unknown[]): Promise<unknown> {
-  const answer = await fetch(world().redisUrl, {
-    method: "POST",
-    headers: { authorization: `Bearer ${world().redisToken}` },
-    body: JSON.stringify(command),
-  });
-  const { result, error } = (await answer.json()) as { result?: unknown; error?: string };
-  if (error) throw new Error(error);
-  return result;
 }

@@ -1,7 +1,7 @@
 /**
- * What a test asks of the stand-ins beside the Worker: query counters of Neon, faults of Neon and Redis.
+ * What a test asks of the stand-ins beside the Worker: query counters of Neon, what Redis holds, faults of both.
  *
- * In scope: the plain HTTP of their admin faces. Out of scope: starting them (world.ts).
+ * In scope: plain HTTP to them. Out of scope: starting them (world.ts).
  */
 import { world } from "./world.ts";
 
@@ -29,6 +29,18 @@ export type RedisFault = Omit<Fault, "kind"> & { kind: "latency" | "status500" |
 /** Arms one fault of Neon; `fired` says how often it has happened. */
 export function neonFault(fault: Fault): Promise<{ fired(): Promise<number> }> {
   return arm(`${world().neonAdmin}/faults`, fault);
+}
+
+/** One command of Redis, as the Worker would send it. */
+export async function redis(...command: unknown[]): Promise<unknown> {
+  const answer = await fetch(world().redisUrl, {
+    method: "POST",
+    headers: { authorization: `Bearer ${world().redisToken}` },
+    body: JSON.stringify(command),
+  });
+  const { result, error } = (await answer.json()) as { result?: unknown; error?: string };
+  if (error) throw new Error(error);
+  return result;
 }
 
 /** What Redis holds, keys and values. */

@@ -10,7 +10,7 @@ import {
   orgMember,
   project,
 } from "./actors.ts";
-import { redisFault } from "./neighbours.ts";
+import { redis, redisFault } from "./neighbours.ts";
 import type { Page, Project } from "./shapes.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
@@ -124,15 +124,4 @@ async function keysOf(place: OwnedWorkspace): Promise<string[]> {
     cursor = next;
   } while (cursor !== "0");
   return keys;
-}
-
-async function redis(...command: unknown[]): Promise<unknown> {
-  const answer = await fetch(world().redisUrl, {
-    method: "POST",
-    headers: { authorization: `Bearer ${world().redisToken}` },
-    body: JSON.stringify(command),
-  });
-  const { result, error } = (await answer.json()) as { result?: unknown; error?: string };
-  if (error) throw new Error(error);
-  return result;
 }
