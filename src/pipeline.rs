@@ -71,15 +71,20 @@ async fn serve(
         query: Query::parse(&head.query),
         trace: context.trace.to_string(),
     };
-    let admitted = admission::admit(&request, facts).await?;
+    enter(&request, facts).await
+}
+
+/// The row's answer to whom it admits: a copy, or what its handler makes.
+async fn enter(request: &Request<'_>, facts: &mut Facts) -> Outcome<Served> {
+    let admitted = admission::admit(request, facts).await?;
     (facts.limits, facts.daily) = (admitted.limits, admitted.daily);
     facts.plan = admitted.access.grant().map(|grant| grant.plan);
     facts.stale_ms = admitted.access.grant().and_then(|grant| grant.stale_ms).unwrap_or_default();
-    let place = cache::place(&request, &admitted.access).await;
-    match cache::find(&request, place.as_ref()).await {
+    let place = cache::place(request, &admitted.access).await;
+    match cache::find(request, place.as_ref()).await {
         Some(Found::Copy(stored, status)) => {
             facts.cache = Some(status);
-            return Ok(Served::new(stored, &request));
+            return Ok(Served::new(stored, request));
         }
         Some(Found::Absence(revision)) => {
             facts.cache = Some(CacheStatus::Absent);
@@ -87,13 +92,13 @@ async fn serve(
         }
         None => facts.cache = place.as_ref().map(|_| CacheStatus::Miss),
     }
-    app.load.admit_work(request.route)?;
-    let answer = handle(&request, admitted.access, worker).await;
-    cache::keep(&request, place, &answer);
-    Ok(Served::new(answer?, &request))
+    request.app.load.admit_work(request.route)?;
+    let answer = handle(request, admitted.access).await;
+    cache::keep(request, place, &answer);
+    Ok(Served::new(answer?, request))
 }
 
-async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context) -> Outcome<Answer> {
+async fn handle(request: &Request<'_>, access: Access) -> Outcome<Answer> {
     let body = body(request).await?;
     let call = Call::new(request, access, body);
     let answer = (request.route.handler)(&call).await;
@@ -102,18 +107,18 @@ async fn handle(request: &Request<'_>, access: Access, worker: &worker::Context)
         Err(problem) if request.route.method != "GET" && problem.leaves_doubt() => call.doubt(),
         Err(_) => Vec::new(),
     };
-    tell(request, notices, worker).await;
+    tell(request, notices).await;
     answer
 }
 
 /// Whoever loses access loses it before the 2xx is sent; everything else is told afterwards.
-async fn tell(request: &Request<'_>, notices: Vec<Notice>, worker: &worker::Context) {
+async fn tell(request: &Request<'_>, notices: Vec<Notice>) {
     notices::apply(request.app, &notices);
     let (first, other): (Vec<_>, Vec<_>) = notices.into_iter().partition(Notice::comes_first);
     notices::send(request.env, &first).await;
     if !other.is_empty() {
         let env = request.env.clone();
-        worker.wait_until(async move { notices::send(&env, &other).await });
+        request.worker.wait_until(async move { notices::send(&env, &other).await });
     }
 }
 
