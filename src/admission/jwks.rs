@@ -91,7 +91,7 @@ impl KeySets {
         let Some(set) = sets.get_mut(&issuer.issuer) else { return Known::Ask };
         let config = &request.app.config;
         let found = set.keys.find(name.kid, name.algorithm).cloned();
-        let fresh = now_ms < set.fetched_ms.saturating_add(request.app.settings.effective().ttl.jwks_ttl_ms);
+        let fresh = now_ms < set.fetched_ms.saturating_add(ttl_ms(request));
         let resting = now_ms < set.tried_ms.saturating_add(config.jwks_retry_ms);
         if (found.is_some() && fresh) || resting {
             return Known::Settled(found);
@@ -104,10 +104,7 @@ impl KeySets {
     fn last_known(&self, request: &Request<'_>, issuer: &IssuerConfig, name: KeyName<'_>, now_ms: u64) -> Known {
         let sets = self.sets.borrow();
         let Some(set) = sets.get(&issuer.issuer) else { return Known::Ask };
-        let trusted = now_ms
-            < set
-                .fetched_ms
-                .saturating_add(request.app.settings.effective().ttl.jwks_ttl_ms.saturating_mul(STALE_TIMES));
+        let trusted = now_ms < set.fetched_ms.saturating_add(ttl_ms(request).saturating_mul(STALE_TIMES));
         if trusted { Known::Settled(set.keys.find(name.kid, name.algorithm).cloned()) } else { Known::Ask }
     }
 
@@ -116,12 +113,7 @@ impl KeySets {
     pub fn refresh_aside(request: &Request<'_>, issuer: &str, now_ms: u64) {
         let config = &request.app.config;
         let Some(issuer) = config.issuers.iter().find(|known| known.issuer == issuer) else { return };
-        if !request.app.keys.is_due(
-            &issuer.issuer,
-            request.app.settings.effective().ttl.jwks_ttl_ms,
-            config.jwks_retry_ms,
-            now_ms,
-        ) {
+        if !request.app.keys.is_due(&issuer.issuer, ttl_ms(request), config.jwks_retry_ms, now_ms) {
             return;
         }
         let (app, name, url) = (Rc::clone(request.app), issuer.issuer.clone(), issuer.jwks_uri.clone());
@@ -150,6 +142,11 @@ impl KeySets {
         let tried_ms = sets.get(issuer).map_or(0, |set| set.tried_ms);
         sets.insert(issuer.to_owned(), KeySet { keys: Rc::new(keys), fetched_ms: now_ms, tried_ms });
     }
+}
+
+/// How old a set may get before it is asked for again.
+fn ttl_ms(request: &Request<'_>) -> u64 {
+    request.app.settings.effective().ttl.jwks_ttl_ms
 }
 
 fn unreachable(issuer: &IssuerConfig, cause: &str) -> Problem {
