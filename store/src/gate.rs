@@ -10,7 +10,7 @@ use crate::Result;
 use crate::neon::row::Row;
 use crate::neon::{Answer, Consistency};
 use crate::session::{Caller, Session};
-use crate::settings::{Held, stored};
+use crate::settings::{Held, held, stored};
 use crate::statement::{Call, Statement, uuid};
 
 /// A tenant, and what a person is in it.
@@ -34,13 +34,13 @@ pub struct GateState<R> {
 
 pub(crate) const WORKSPACE: Statement = Statement {
     name: "gate.workspace",
-    sql: "select o.org_id, o.plan, o.region, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role, \
+    sql: concat!(
+        "select o.org_id, o.plan, o.region, w.revision, w.authz_epoch + o.authz_epoch as authz_epoch, workspace_role($1::uuid) as role, \
                  s.version, s.document, p.version, p.document \
-          from workspace w join org o on o.org_id = w.org_id \
-          left join lateral (select c.version, c.document from settings_change c where c.org_id = o.org_id order by c.version desc limit 1) s on true \
-          left join lateral (select c.version, c.document from settings_change c \
-                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on true \
-          where w.workspace_id = $1::uuid",
+          from workspace w join org o on o.org_id = w.org_id ",
+        held!(of "o.org_id", on "true"),
+        " where w.workspace_id = $1::uuid"
+    ),
     hot: true,
 };
 
@@ -56,13 +56,13 @@ pub async fn workspace(
 
 pub(crate) const ORG: Statement = Statement {
     name: "gate.org",
-    sql: "select o.org_id, o.plan, o.region, o.revision, o.authz_epoch, org_role($1::uuid) as role, \
+    sql: concat!(
+        "select o.org_id, o.plan, o.region, o.revision, o.authz_epoch, org_role($1::uuid) as role, \
                  s.version, s.document, p.version, p.document \
-          from org o \
-          left join lateral (select c.version, c.document from settings_change c where c.org_id = $1::uuid order by c.version desc limit 1) s on true \
-          left join lateral (select c.version, c.document from settings_change c \
-                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on true \
-          where o.org_id = $1::uuid",
+          from org o ",
+        held!(of "$1::uuid", on "true"),
+        " where o.org_id = $1::uuid"
+    ),
     hot: true,
 };
 

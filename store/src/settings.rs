@@ -55,13 +55,30 @@ pub struct Held {
     pub platform: Stored,
 }
 
+/// The join of the two documents that hold for an organisation, its own as `s` and the platform's as `p`: NULL where there is none.
+macro_rules! held {
+    (of $org:literal, on $rows:literal) => {
+        concat!(
+            "left join lateral (select c.version, c.document from settings_change c \
+                                where c.org_id = ",
+            $org,
+            " order by c.version desc limit 1) s on ",
+            $rows,
+            " left join lateral (select c.version, c.document from settings_change c \
+                                 where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on ",
+            $rows
+        )
+    };
+}
+pub(crate) use held;
+
 pub(crate) const GET: Statement = Statement {
     name: "settings.get",
-    sql: "select s.version, s.document, p.version, p.document \
-          from (select 1 where $1::uuid = '00000000-0000-0000-0000-000000000000' or exists (select 1 from org o where o.org_id = $1::uuid)) known \
-          left join lateral (select c.version, c.document from settings_change c where c.org_id = $1::uuid order by c.version desc limit 1) s on true \
-          left join lateral (select c.version, c.document from settings_change c \
-                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on true",
+    sql: concat!(
+        "select s.version, s.document, p.version, p.document \
+          from (select 1 where $1::uuid = '00000000-0000-0000-0000-000000000000' or exists (select 1 from org o where o.org_id = $1::uuid)) known ",
+        held!(of "$1::uuid", on "true")
+    ),
     hot: false,
 };
 

@@ -43,19 +43,29 @@ macro_rules! message {
 }
 pub(crate) use message;
 
+/// The scope of a read as a part of `with`, `$1` to `$3` being workspace, type and id: no row where the caller may not know of it. One
+/// that was never written, or is a person's own, is asked of the thing itself; one that has a row exists.
+macro_rules! visible {
+    () => {
+        "scope as materialized ( \
+            select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor, access.revision \
+            from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
+            left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
+            where access.role is not null \
+              and case when s.scope_id is null or s.user_id is not null then sync_thing_exists($1::uuid, $2::text, $3::text) else true end )"
+    };
+}
+pub(crate) use visible;
+
 /// One statement, one snapshot: epoch, floor and messages agree. `bytes` bounds each message from above, so the cut is found on the
 /// index' rows before any value is touched, and is the same for every reader. A chunk has at most 1,000 messages. Epochs have no gaps, so
 /// the next 1,001 rows are the next 1,001 epochs: as a range they bound what is read under any plan, which a limit does not.
 pub(crate) const READ: Statement = Statement {
     name: "sync.read",
     sql: concat!(
-        "with scope as materialized ( \
-            select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor, access.revision \
-            from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
-            left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
-            where access.role is not null \
-              and case when s.scope_id is null or s.user_id is not null then sync_thing_exists($1::uuid, $2::text, $3::text) else true end \
-          ), sized as ( \
+        "with ",
+        visible!(),
+        ", sized as ( \
             select c.server_epoch, sum(c.bytes) over (order by c.server_epoch) as total, row_number() over (order by c.server_epoch) as n \
             from (select t.server_epoch, t.bytes from sync_change t \
                   where exists (select 1 from scope) and t.workspace_id = $1::uuid and t.scope_type = $2::text and t.scope_id = $3::text \

@@ -8,6 +8,7 @@ use drey_core::retry::Effect;
 use crate::neon::{Answer, Consistency};
 use crate::session::Session;
 use crate::statement::{Statement, number, text, uuid};
+use crate::sync_read::visible;
 use crate::{Result, StoreError};
 
 /// A page, and what it was read of.
@@ -33,15 +34,12 @@ pub struct Page {
 
 pub(crate) const PAGE: Statement = Statement {
     name: "sync.snapshot",
-    sql: "with scope as materialized ( \
-            select coalesce(s.generation, 1) as generation, coalesce(s.epoch, 0) as epoch, coalesce(s.floor, 0) as floor, access.revision \
-            from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
-            left join sync_scope s on s.workspace_id = $1::uuid and s.scope_type = $2::text and s.scope_id = $3::text \
-            where access.role is not null \
-              and case when s.scope_id is null or s.user_id is not null then sync_thing_exists($1::uuid, $2::text, $3::text) else true end \
-          ) \
-          select scope.generation, scope.epoch, scope.floor, scope.revision, page.closed, page.exact, page.last_type, page.last_id, page.messages \
-          from scope cross join lateral sync_snapshot($1::uuid, $2::text, $3::text, $4::bigint, $5::text, $6::text, $7::int) page",
+    sql: concat!(
+        "with ",
+        visible!(),
+        " select scope.generation, scope.epoch, scope.floor, scope.revision, page.closed, page.exact, page.last_type, page.last_id, page.messages \
+          from scope cross join lateral sync_snapshot($1::uuid, $2::text, $3::text, $4::bigint, $5::text, $6::text, $7::int) page"
+    ),
     hot: false,
 };
 

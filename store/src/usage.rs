@@ -13,7 +13,7 @@ use crate::neon::Answer;
 use crate::neon::row::Row;
 use crate::read::{Needed, Read, check};
 use crate::session::{Caller, Session};
-use crate::settings::{Held, stored};
+use crate::settings::{Held, held, stored};
 use crate::statement::{Param, Statement, number, uuid};
 use crate::{Consistency, Result, StoreError};
 
@@ -62,16 +62,16 @@ pub struct DayUsed {
 
 pub(crate) const LIST: Statement = Statement {
     name: "usage.list",
-    sql: "select access.role, o.revision, (date '1970-01-01' + $2::int - n)::text as day, coalesce(u.used, 0) as used, \
+    sql: concat!(
+        "select access.role, o.revision, (date '1970-01-01' + $2::int - n)::text as day, coalesce(u.used, 0) as used, \
                  s.version, s.document, p.version, p.document \
           from (select org_role($1::uuid) as role) access \
           left join org o on o.org_id = $1::uuid and access.role is not null \
           cross join generate_series(0, $3::int - 1) n \
-          left join org_usage u on u.org_id = o.org_id and u.day = date '1970-01-01' + $2::int - n \
-          left join lateral (select c.version, c.document from settings_change c where c.org_id = o.org_id order by c.version desc limit 1) s on n = 0 \
-          left join lateral (select c.version, c.document from settings_change c \
-                             where c.org_id = '00000000-0000-0000-0000-000000000000' order by c.version desc limit 1) p on n = 0 \
-          order by n",
+          left join org_usage u on u.org_id = o.org_id and u.day = date '1970-01-01' + $2::int - n ",
+        held!(of "o.org_id", on "n = 0"),
+        " order by n"
+    ),
     hot: false,
 };
 
