@@ -168,6 +168,27 @@ proptest! {
     }
 
     #[test]
+    fn what_lies_deeper_than_32_steps_is_one_value(
+        levels in prop::collection::vec(any::<bool>(), 0..40), base in object(), mine in object(), theirs in object()
+    ) {
+        // A level is a member of an object, one step, or an element of a list and a member of that, two.
+        let steps: usize = levels.iter().map(|is_list| if *is_list { 2 } else { 1 }).sum();
+        let nested = |mine: &Map<String, Value>, theirs: &Map<String, Value>| {
+            let inner = json!({ "mine": mine, "theirs": theirs });
+            let around = |inner: Value, is_list: &bool| {
+                if *is_list { json!([{ "id": 1, "of": inner }]) } else { json!({ "of": inner }) }
+            };
+            written(&levels.iter().fold(inner, around), false)
+        };
+        let merged = merge(&nested(&base, &base), &nested(&mine, &base), &nested(&base, &theirs));
+        prop_assert_eq!(merged.is_ok(), steps < 32 || mine == base || theirs == base);
+        if let Ok(merged) = merged {
+            let [merged, expected] = [merged, nested(&mine, &theirs)].map(|text| serde_json::from_str::<Value>(&text).expect("json"));
+            prop_assert_eq!(merged, expected);
+        }
+    }
+
+    #[test]
     fn no_text_breaks_it(base in "[\\[\\]{}\",:a1 ]{0,12}", mine in "[\\[\\]{}\",:a1 ]{0,12}", theirs in "[\\[\\]{}\",:a1 ]{0,12}") {
         if let Ok(merged) = merge(&base, &mine, &theirs) {
             prop_assert!(serde_json::from_str::<Value>(&merged).is_ok());

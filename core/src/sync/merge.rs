@@ -12,8 +12,9 @@ use scan::Kind;
 
 pub use equal::equal;
 
-/// Deeper than any value that is accepted: below this nothing is told apart but bytes, so that no text exhausts the stack.
-const MAX_DEPTH: usize = 160;
+/// How many steps a path has at most: below this nothing is told apart but bytes. Each level scans the text anew, so this bounds
+/// the work (32 times what is compared, 4 MiB in a push) and the stack. Documents of API tools are a dozen levels deep.
+const MAX_DEPTH: usize = 32;
 
 /// Both sides changed the same path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -134,6 +135,20 @@ mod tests {
             r#"[{"id":1},{"id":3},{"id":2}]"#,
             Err(""),
         );
+    }
+
+    #[test]
+    fn a_path_has_at_most_32_steps() {
+        let nested = |levels: usize, inner: &str| format!("{}{inner}{}", "{\"a\":".repeat(levels), "}".repeat(levels));
+        let merged = |levels: usize| {
+            let of = |inner: &str| nested(levels, inner);
+            let merged = merge(&of(r#"{"x":1,"y":1}"#), &of(r#"{"x":2,"y":1}"#), &of(r#"{"x":1, "y":2}"#));
+            merged.map_err(|conflict| conflict.pointer)
+        };
+        assert_eq!(merged(31), Ok(nested(31, r#"{"x":2, "y":2}"#)));
+        assert_eq!(merged(32), Err("/a".repeat(32)));
+        let [one, other] = [31, 32].map(|levels| [nested(levels, "[1]"), nested(levels, "[ 1]")]);
+        assert!(equal(&one[0], &one[1]) && !equal(&other[0], &other[1]) && equal(&other[0], &other[0]));
     }
 
     #[test]
