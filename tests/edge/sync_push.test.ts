@@ -146,6 +146,13 @@ test.each([
     "a map of variables",
     { type: "environment", value: { stages: [{ variables: { t: { secret: true, value: "hunter2" } } }] } },
   ],
+  [
+    "an environment of Postman's",
+    {
+      type: "environment",
+      value: { values: [{ key: "t", value: "hunter2", type: "secret", enabled: true }] },
+    },
+  ],
 ])("a secret's value inside %s is rejected, alone, and stored nowhere", async (_, { type, value }) => {
   const place = await home();
   const scope = workspaceScope(place);

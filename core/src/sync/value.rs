@@ -21,6 +21,9 @@ pub const MAX_DEPTH: usize = 128;
 /// The members of a variable that hold what it is worth, in the tools we know.
 const VALUE_MEMBERS: [&str; 5] = ["value", "initialValue", "currentValue", "initial_value", "current_value"];
 
+/// The members of an entity that list its variables; the last two are Postman's.
+const LISTS: [&str; 3] = ["variables", "values", "variable"];
+
 /// Checks the value of an upsert.
 ///
 /// # Errors
@@ -82,7 +85,7 @@ fn code_unit(bytes: &[u8]) -> Option<(u16, &[u8])> {
     Some((u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?, rest))
 }
 
-/// A secret variable that carries its value: the entity itself, one of its `variables`, or anything inside an environment.
+/// A secret variable that carries its value: the entity itself, one that it lists, or anything inside an environment.
 fn has_secret(entity_type: &str, value: &RawValue) -> bool {
     // Most values name no secret at all, also not by escapes: they are not read member by member.
     if !value.get().contains("secret") && !value.get().contains("\\u") {
@@ -93,7 +96,7 @@ fn has_secret(entity_type: &str, value: &RawValue) -> bool {
     }
     let members = members(value);
     let own = entity_type == "variable" && is_filled_secret(&members);
-    let inside = members.iter().filter(|(name, _)| name == "variables").any(|(_, list)| {
+    let inside = members.iter().filter(|(name, _)| LISTS.contains(&name.as_ref())).any(|(_, list)| {
         let list: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
         list.iter().any(|variable| is_filled_secret(&self::members(variable)))
     });
@@ -119,13 +122,20 @@ fn holds_secret(value: &RawValue, is_map: bool) -> bool {
 
 /// Every member counts, repeated names included: another reader may take the first where we take the last.
 fn is_filled_secret(members: &[(Cow<'_, str>, &RawValue)]) -> bool {
-    // What some reader may take for true is.
-    let secret = |value: &RawValue| !matches!(value.get(), "false" | "null" | "0" | "\"\"");
-    let secret = members.iter().any(|(name, value)| name == "secret" && secret(value));
+    let secret = members.iter().any(|(name, value)| marks_secret(name, value));
     let filled = |(name, value): &(Cow<'_, str>, &RawValue)| {
         VALUE_MEMBERS.contains(&name.as_ref()) && !matches!(value.get(), "null" | "\"\"")
     };
     secret && members.iter().any(filled)
+}
+
+/// `"secret": true`, where what some reader may take for true is, or `"type": "secret"` as Postman writes it.
+fn marks_secret(name: &str, value: &RawValue) -> bool {
+    match name {
+        "secret" => !matches!(value.get(), "false" | "null" | "0" | "\"\""),
+        "type" => serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|kind| kind == "secret"),
+        _ => false,
+    }
 }
 
 /// The members of an object in their order, repeated names included; none if it is not an object.
@@ -183,6 +193,17 @@ mod tests {
             ("environment", r#"{"variables":[{"secret":0,"value":"s"}]}"#, Ok(())),
             ("collection", r#"{"variables":[{"secret":1,"value":"s"}]}"#, secret),
             ("request", r#"{"variables":{"input":{"secret":true,"value":"of a query"}}}"#, Ok(())),
+            ("environment", r#"{"values":[{"key":"a","value":"secret","type":"default"}]}"#, Ok(())),
+            ("environment", r#"{"values":[{"key":"t","value":"s","type":"secret","enabled":true}]}"#, secret),
+            ("environment", r#"{"values":[{"key":"t","value":"","type":"secret"}]}"#, Ok(())),
+            ("environment", r#"{"values":[{"key":"t","value":"s","type":"\u0073ecret"}]}"#, secret),
+            ("environment", r#"{"variables":[{"type":"secret","type":"default","value":"s"}]}"#, secret),
+            ("environment", r#"{"variables":{"type":{"value":"secret"}}}"#, Ok(())),
+            ("globals", r#"{"values":[{"key":"t","value":"s","type":"secret"}]}"#, secret),
+            ("collection", r#"{"variable":[{"key":"t","type":"secret","value":"s"}]}"#, secret),
+            ("variable", r#"{"type":"secret","value":"s"}"#, secret),
+            ("variable", r#"{"type":"string","value":"secret"}"#, Ok(())),
+            ("request", r#"{"type":"secret","value":"a field of a form"}"#, Ok(())),
         ] {
             assert_eq!(check(entity_type, text), expected, "{entity_type} {text}");
         }
