@@ -56,6 +56,9 @@ pub struct Grant {
     /// The platform's settings, for an isolate that knows an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Box<Stored>>,
+    /// How often the gate has asked Postgres since its last grant, which this isolate counts for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trips: Option<u64>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -136,6 +139,7 @@ impl Grant {
             most: None,
             shadow: Vec::new(),
             settings: None,
+            round_trips: None,
         }
     }
 
@@ -194,6 +198,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&narrowed).expect("json"), most);
         let left_to_redis = Admission::Granted(Grant { due: Some(due), ..grant() });
         assert_eq!(serde_json::to_string(&left_to_redis).expect("json"), left);
+        let counting = Admission::Granted(Grant { round_trips: Some(2), ..grant() });
+        let counted = text.replace(r#","stale_ms":1200}"#, r#","round_trips":2}"#);
+        assert_eq!(serde_json::to_string(&counting).expect("json"), counted);
         let denial = denial(9, "daily", Some(5));
         let text = r#"{"outcome":"denied","retry_after_ms":9,"policies":["daily"],"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1},"believe_ms":5}"#;
         assert_eq!(serde_json::to_string(&Admission::Denied(denial.clone())).expect("json"), text);

@@ -45,6 +45,8 @@ pub(crate) struct WorkspaceGate {
     tenant: Rc<Tenant>,
     provider: Option<Provider>,
     clock: Rc<Cell<Clock>>,
+    /// Of this object's calls to Neon, how many it has told of.
+    told: Cell<u64>,
 }
 
 impl DurableObject for WorkspaceGate {
@@ -56,13 +58,14 @@ impl DurableObject for WorkspaceGate {
             tenant: Rc::new(Tenant::new(&env)),
             provider: environment::provider(&env).ok(),
             clock: Rc::default(),
+            told: Cell::default(),
             state,
         }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         match rpc::command(&mut request).await? {
-            Command::Admit { subject, admit } => rpc::reply(&self.admit(subject, &admit).await?),
+            Command::Admit { subject, admit } => rpc::reply(&self.telling(self.admit(subject, &admit).await?)),
             Command::Tell { news } => {
                 self.tenant.hear(news);
                 rpc::reply(&())
@@ -95,6 +98,14 @@ impl WorkspaceGate {
             Ok(known) => self.admit_today(subject, admit, known).await,
             Err(refused) => Ok(refused),
         }
+    }
+
+    /// A grant tells what this gate has asked of Postgres by itself since the last one. What is lost with its answer is not counted.
+    fn telling(&self, admission: Admission) -> Admission {
+        let Admission::Granted(grant) = admission else { return admission };
+        let made = self.tenant.round_trips().saturating_add(self.quota.round_trips());
+        let round_trips = made.checked_sub(self.told.replace(made)).filter(|untold| *untold > 0);
+        Admission::Granted(Grant { round_trips, ..grant })
     }
 
     /// Looks whether Postgres has come back, while the caller goes on with what is known.
@@ -268,6 +279,7 @@ impl WorkspaceGate {
             most: self.most(admit, plan),
             shadow: Vec::new(),
             settings: self.tenant.settings.newer_than(admit.settings).map(Box::new),
+            round_trips: None,
         }
     }
 

@@ -36,6 +36,7 @@ pub(super) async fn ask(
         Admission::Denied(denial) => return Ok(Admission::Denied(besides(app, subject, denial).await)),
         other => return Ok(other),
     };
+    app.neon.traffic.add(grant.round_trips.unwrap_or_default());
     let Some(due) = grant.due.take() else { return Ok(Admission::Granted(grant)) };
     match in_redis(app, subject, &due).await {
         Ok(Charged { charge: Charge::Allowed { view }, extra, shadow }) => {

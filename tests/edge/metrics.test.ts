@@ -149,6 +149,18 @@ test("open sockets of rooms are counted", async () => {
   await until(cell, (now) => now.value("drey_presence_sockets") === before);
 });
 
+test("what a gate asks of Postgres by itself is counted, though the isolate asks nothing", async () => {
+  await using brisk = await world().restart({ ...vars, GATE_REFRESH_MS: "50" }, { isolates: 1 });
+  const place = await home(brisk.api);
+  await inTurn(2, () => read(place.owner, place));
+  const before = await until(brisk, (now) => now.value("drey_requests_total", { route: PROJECTS }) >= 2);
+  await poll("a refresh of the gate", async () => {
+    const answer = expectStatus(await read(place.owner, place), 200);
+    expect(answer.headers.get("x-cache")).toBe("HIT");
+    return grown(before, await scrape(brisk), "drey_neon_round_trips_total") > 0;
+  });
+});
+
 test("an object that dies loses at most what it did not store, and the counts go on", async () => {
   const place = await home(cell.api);
   const before = await scrape(cell);

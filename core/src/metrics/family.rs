@@ -69,7 +69,7 @@ pub(super) const CACHE: Family =
 pub(super) const LEASE_TOKENS: Family =
     family("lease_tokens", Kind::Counter, &["event"], "Calls that gates paid for ahead: granted, spent, expired.");
 pub(super) const ROUND_TRIPS: Family =
-    family("neon_round_trips", Kind::Counter, &[], "HTTP calls of isolates to Neon, repeated ones included.");
+    family("neon_round_trips", Kind::Counter, &[], "HTTP calls of isolates and gates to Neon, repeated ones included.");
 pub(super) const RETRIES: Family =
     family("neon_retries", Kind::Counter, &[], "HTTP calls to Neon that repeated one that had failed.");
 pub(super) const ISOLATES: Family = family("isolates", Kind::Gauge, &[], "Isolates heard from within a minute.");

@@ -159,6 +159,11 @@ impl Quota {
         }))
     }
 
+    /// Calls to Neon since this object began.
+    pub(super) fn round_trips(&self) -> u64 {
+        self.0.neon.as_ref().map_or(0, |neon| neon.traffic.round_trips())
+    }
+
     /// How the day stands for a call at this gate. Nothing is spent yet: the buckets may still refuse it.
     pub(super) async fn stand(&self, state: &State, need: Need) -> worker::Result<Standing> {
         let held = &self.0;

@@ -110,6 +110,11 @@ impl Tenant {
         }
     }
 
+    /// Calls to Neon since this object began.
+    pub(super) fn round_trips(&self) -> u64 {
+        self.neon.as_ref().map_or(0, |neon| neon.traffic.round_trips())
+    }
+
     /// What is known of a caller; `None` at gates without a tenant. `Err` is the answer to give instead.
     pub(super) async fn know(
         &self,
