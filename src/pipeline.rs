@@ -1,12 +1,10 @@
 //! The way of every request, in order: context, route, admission, cache, body, handler, answer, after.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use drey_core::refusal::Code;
-use futures::future::{Either, select};
 use wasm_bindgen::JsValue;
-use worker::{Delay, Env};
+use worker::Env;
 
 use crate::admission;
 use crate::answer::Answer;
@@ -129,16 +127,12 @@ async fn body(request: &Request<'_>) -> Outcome<Vec<u8>> {
     if !is_json(media_type) {
         return Err(Problem::new(Code::UnsupportedMediaType, "Send the body as `Content-Type: application/json`."));
     }
-    let read = std::pin::pin!(boundary::read_body(request.raw, limit));
-    let late = std::pin::pin!(Delay::from(Duration::from_millis(request.remaining_ms().into())));
-    let Either::Left((body, _)) = select(read, late).await else {
-        return Err(Problem::unavailable(Code::DeadlineExceeded, "the body did not come in time", 1));
-    };
-    body.map_err(|error| match error {
+    boundary::read_body(request.raw, limit, request.remaining_ms()).await.map_err(|error| match error {
         BodyError::TooLarge => {
             Problem::new(Code::PayloadTooLarge, format!("The body is larger than the {limit} bytes this route takes."))
         }
         BodyError::Broken => Problem::new(Code::MalformedJson, "The body ended before it was complete."),
+        BodyError::Late => Problem::unavailable(Code::DeadlineExceeded, "the body did not come in time", 1),
     })
 }
 

@@ -19,9 +19,25 @@ export function read(request) {
   return text;
 }
 
-/** Reads the body, or null as soon as it is known to be over the limit: a declared length is refused before a byte is read. */
-export async function body(request, limit) {
+/**
+ * Reads the body, or gives null as soon as it is known to be over the limit, and undefined when it does not come in time. The
+ * wait's end is on this side: a timer of WebAssembly costs two closures and a second promise.
+ */
+export async function body(request, limit, timeout) {
   if (request.body === null) return new Uint8Array(0);
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, timeout);
+  });
+  try {
+    return await Promise.race([whole(request, limit), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A declared length is refused before a byte is read. */
+async function whole(request, limit) {
   const declared = request.headers.get("content-length");
   if (declared !== null) {
     if (Number(declared) > limit) return null;
@@ -34,13 +50,13 @@ export async function body(request, limit) {
     if (size > limit) return null;
     chunks.push(chunk);
   }
-  const whole = new Uint8Array(size);
+  const bytes = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {
-    whole.set(chunk, at);
+    bytes.set(chunk, at);
     at += chunk.byteLength;
   }
-  return whole;
+  return bytes;
 }
 
 /** Builds the response; `headers` alternates names and values, one a line. The body is copied out of WebAssembly's memory. */

@@ -17,7 +17,7 @@ extern "C" {
     fn learn(names: &str);
 
     #[wasm_bindgen(catch)]
-    async fn body(request: &web_sys::Request, limit: u32) -> Result<JsValue, JsValue>;
+    async fn body(request: &web_sys::Request, limit: u32, timeout_ms: u32) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, bytes: Option<&[u8]>) -> Result<web_sys::Response, JsValue>;
@@ -132,13 +132,18 @@ pub enum BodyError {
     TooLarge,
     /// The client went away or the stream broke.
     Broken,
+    /// It did not come in time.
+    Late,
 }
 
 /// Reads a body of at most `limit` bytes.
-pub async fn read_body(request: &web_sys::Request, limit: u32) -> Result<Vec<u8>, BodyError> {
-    let value = body(request, limit).await.map_err(|_| BodyError::Broken)?;
+pub async fn read_body(request: &web_sys::Request, limit: u32, timeout_ms: u32) -> Result<Vec<u8>, BodyError> {
+    let value = body(request, limit, timeout_ms).await.map_err(|_| BodyError::Broken)?;
     if value.is_null() {
         return Err(BodyError::TooLarge);
+    }
+    if value.is_undefined() {
+        return Err(BodyError::Late);
     }
     value.dyn_into::<js_sys::Uint8Array>().map(|bytes| bytes.to_vec()).map_err(|_| BodyError::Broken)
 }

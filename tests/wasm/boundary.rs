@@ -22,6 +22,10 @@ export function broken() {
   const body = new ReadableStream({ pull() { throw new Error("the client is gone"); } });
   return new Request("http://drey.test/", { method: "POST", body, duplex: "half" });
 }
+export function silent() {
+  const body = new ReadableStream({ pull: () => new Promise(() => {}) });
+  return new Request("http://drey.test/", { method: "POST", body, duplex: "half" });
+}
 export async function summary(response) {
   return JSON.stringify([response.status, response.headers.get("x-a"), response.headers.get("x-b"), await response.text()]);
 }
@@ -29,8 +33,12 @@ export async function summary(response) {
 extern "C" {
     fn post(body: &str, streamed: bool) -> web_sys::Request;
     fn broken() -> web_sys::Request;
+    fn silent() -> web_sys::Request;
     fn summary(response: &web_sys::Response) -> js_sys::Promise;
 }
+
+/// Longer than any body here takes.
+const PATIENCE_MS: u32 = 60_000;
 
 #[wasm_bindgen_test]
 fn a_head_crosses_whole() {
@@ -44,22 +52,27 @@ fn a_head_crosses_whole() {
 #[wasm_bindgen_test]
 async fn a_body_crosses_byte_for_byte_whether_streamed_or_not() {
     for streamed in [false, true] {
-        let body = read_body(&post("{\"name\":\"Zoë\"}", streamed), 64).await;
+        let body = read_body(&post("{\"name\":\"Zoë\"}", streamed), 64, PATIENCE_MS).await;
         assert_eq!(body.as_deref(), Ok("{\"name\":\"Zoë\"}".as_bytes()));
     }
 }
 
 #[wasm_bindgen_test]
 async fn a_body_over_the_limit_is_refused_whether_its_length_is_declared_or_not() {
-    assert_eq!(read_body(&post("0123456789", true), 10).await.as_deref(), Ok(&b"0123456789"[..]));
+    assert_eq!(read_body(&post("0123456789", true), 10, PATIENCE_MS).await.as_deref(), Ok(&b"0123456789"[..]));
     for streamed in [false, true] {
-        assert_eq!(read_body(&post("0123456789", streamed), 9).await, Err(BodyError::TooLarge));
+        assert_eq!(read_body(&post("0123456789", streamed), 9, PATIENCE_MS).await, Err(BodyError::TooLarge));
     }
 }
 
 #[wasm_bindgen_test]
 async fn a_client_that_goes_away_is_an_error_and_no_panic() {
-    assert_eq!(read_body(&broken(), 9).await, Err(BodyError::Broken));
+    assert_eq!(read_body(&broken(), 9, PATIENCE_MS).await, Err(BodyError::Broken));
+}
+
+#[wasm_bindgen_test]
+async fn a_body_that_does_not_come_is_waited_for_no_longer_than_told() {
+    assert_eq!(read_body(&silent(), 9, 1).await, Err(BodyError::Late));
 }
 
 #[wasm_bindgen_test]
