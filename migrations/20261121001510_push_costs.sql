@@ -372,7 +372,7 @@ begin
     else jsonb_build_object('outcome', case f.decision when 'merge' then 'merged' else 'applied' end, 'version', a.epoch, 'epoch', a.epoch) end
   from unnest(fresh) f left join sync_apply(p_workspace, p_client, writes, locked, stands) a on a.n = f.n;
   update sync_client c set last_mutation_id = newest, session_id = coalesce(p_session, c.session_id), seen_at = now(),
-                           acked_mutation_id = case when p_acked is null then c.acked_mutation_id else greatest(c.acked_mutation_id, least(p_acked, newest)) end
+                           acked_mutation_id = case when p_acked is null then c.acked_mutation_id else greatest(c.acked_mutation_id, least(p_acked, last)) end
   where c.workspace_id = p_workspace and c.client_id = p_client;
   if p_session is not null then
     update sync_session s set seen_at = now() where s.workspace_id = p_workspace and s.session_id = p_session;

@@ -154,6 +154,8 @@ test("acknowledging what is to come, or less than before, forgets no outcome tha
     ).body;
   const batch = [mutation(one, scope), mutation(one, scope)];
   expectStatus(await push(one, batch, {}, { acked_mutation_id: Number.MAX_SAFE_INTEGER }), 200);
+  // Nobody has been told yet what he says he knows.
+  expect(JSON.stringify(await state())).toContain('"acked_mutation_id":0');
   const again = expectStatus(await push(one, batch, {}, { acked_mutation_id: 0 }), 200);
   expect(again.body.results.map(({ original }) => original?.outcome)).toEqual(["applied", "applied"]);
   const third = mutation(one, scope);
