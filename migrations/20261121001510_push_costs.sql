@@ -64,8 +64,22 @@ begin
   end if;
   if p_session is not null then
     perform sync_require_session(p_workspace, p_client, p_session, p_bounds.session_ttl);
+  elsif client.session_id is not null then
+    perform sync_require_no_session(p_workspace, client.session_id, p_bounds.session_ttl);
   end if;
   return client;
+end $$;
+
+-- A client that has a session pushes within it. Who passes for it, a copy of its store say, names none and is refused, or opens
+-- one and so ends its: neither can use up numbers of the other unseen. Opening one asks without a time, and is not refused.
+create function sync_require_no_session(p_workspace uuid, p_session uuid, p_ttl interval) returns void
+language plpgsql as $$
+begin
+  if exists (
+    select 1 from sync_session s
+    where s.workspace_id = p_workspace and s.session_id = p_session and s.seen_at > now() - p_ttl) then
+    perform refuse('DR409', 'session-expired', 'This client has a session: name it, or open another.');
+  end if;
 end $$;
 
 -- A session that a push names must be one of this client, and not over.

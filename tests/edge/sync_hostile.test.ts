@@ -143,24 +143,27 @@ test("acknowledging what is to come, or less than before, forgets no outcome tha
   const place = await home();
   const scope = workspaceScope(place);
   const one = device(place.owner, place);
-  const { id } = expectStatus(await openSession(one), 201).body;
+  const { id: session_id } = expectStatus(await openSession(one), 201).body;
   const state = async () =>
     (
       await call<{ last_acknowledged_mutation_id: number }>(
         place.owner,
         "GET",
-        `/v1/workspaces/${place.id}/sync/sessions/${id}`,
+        `/v1/workspaces/${place.id}/sync/sessions/${session_id}`,
       )
     ).body;
   const batch = [mutation(one, scope), mutation(one, scope)];
-  expectStatus(await push(one, batch, {}, { acked_mutation_id: Number.MAX_SAFE_INTEGER }), 200);
+  expectStatus(await push(one, batch, {}, { session_id, acked_mutation_id: Number.MAX_SAFE_INTEGER }), 200);
   // Nobody has been told yet what he says he knows.
   expect(JSON.stringify(await state())).toContain('"acked_mutation_id":0');
-  const again = expectStatus(await push(one, batch, {}, { acked_mutation_id: 0 }), 200);
+  const again = expectStatus(await push(one, batch, {}, { session_id, acked_mutation_id: 0 }), 200);
   expect(again.body.results.map(({ original }) => original?.outcome)).toEqual(["applied", "applied"]);
   const third = mutation(one, scope);
-  expectStatus(await push(one, [third], {}, { acked_mutation_id: 2 }), 200);
-  const forgotten = expectStatus(await push(one, [...batch, third], {}, { acked_mutation_id: 1 }), 200);
+  expectStatus(await push(one, [third], {}, { session_id, acked_mutation_id: 2 }), 200);
+  const forgotten = expectStatus(
+    await push(one, [...batch, third], {}, { session_id, acked_mutation_id: 1 }),
+    200,
+  );
   expect(forgotten.body.results.map(({ outcome, original }) => [outcome, original?.outcome])).toEqual([
     ["duplicate", undefined],
     ["duplicate", undefined],

@@ -90,6 +90,8 @@ test("a push within a session is checked against it", async () => {
   const { id } = expectStatus(await openSession(one), 201).body;
   expectStatus(await push(one, [mutation(one, scope)], {}, { session_id: id }), 200);
   expectProblem(await push(two, [mutation(two, scope)], {}, { session_id: id }), 409, "session-expired");
+  expectProblem(await push(one, [mutation(one, scope)]), 409, "session-expired");
+  one.lastId -= 1;
   expectProblem(await push(one, [], {}, { session_id: nowhere("ses") }), 409, "session-expired");
   expectStatus((await push(one, [], {}, { session_id: "ses_1" })) as never, 400);
   expectStatus(await call(place.owner, "DELETE", pathOf(place, id)), 204);

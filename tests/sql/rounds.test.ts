@@ -201,6 +201,8 @@ test("a client that was away too long begins again, and a session is asked for b
   const named = (client: string, id: string, retention = {}) =>
     refusal(round(db, t, client, [], { session: id, retention }));
   expect(await named("a", session)).toBe("allowed");
+  expect(await refusal(round(db, t, "a", []))).toBe("DR409 session-expired");
+  expect(await refusal(round(db, t, "a", [], { retention: { sessions: 0 } }))).toBe("allowed");
   expect(await named("b", session)).toBe("DR409 session-expired");
   expect(await named("a", uuid())).toBe("DR409 session-expired");
   expect(await named("a", session, { sessions: 0 })).toBe("DR409 session-expired");

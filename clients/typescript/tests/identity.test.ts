@@ -79,6 +79,30 @@ test("a copy of a store does not pass for its original", async () => {
   copied.close();
 });
 
+test("a copy that is used beside its original takes nothing from it, nor it from the copy", async () => {
+  const place = await home();
+  const [store, copy] = [memoryStore(), memoryStore()];
+  const original = clientOf(place, { store });
+  await original.start();
+  await write(original, "a");
+  const meta = await store.transact((transaction) => transaction.get<Meta>(META));
+  await copy.transact(async (transaction) => transaction.put(META, meta));
+  const copied = clientOf(place, { store: copy });
+  await copied.start();
+  for (const [client, id] of [
+    [copied, "b"],
+    [original, "c"],
+    [copied, "d"],
+    [original, "e"],
+  ] as const) {
+    expect(await write(client, id)).toMatchObject({ outcome: "applied" });
+  }
+  const log = await catchUp(place.owner, place, workspaceScope(place));
+  expect(log.map(({ key }) => key)).toEqual(["a", "b", "c", "d", "e"].map((id) => `request/${id}`));
+  original.close();
+  copied.close();
+});
+
 async function first(store: ReturnType<typeof memoryStore>): Promise<Meta> {
   const meta = (await store.transact((transaction) => transaction.get<Meta>(META))) as Meta;
   return { ...meta, session_id: null, last_id: 0, attempted_id: 0, settled_id: 0, acked_id: 0 };

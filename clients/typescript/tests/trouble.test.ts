@@ -1,8 +1,8 @@
 /** What goes wrong around the queue: disks, proxies, limits, tabs that end, names that cannot be sent. Nothing is lost by it. */
 import type { RxCollection } from "rxdb";
 import { expect, test } from "vitest";
-import { home } from "../../../tests/edge/actors.ts";
-import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
+import { expectProblem, expectStatus, home } from "../../../tests/edge/actors.ts";
+import { catchUp, device, mutation, openSession, push, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { poll } from "../../../tests/edge/world.ts";
 import { type Entity, memoryStore, type Store, type Transaction } from "../src/index.ts";
 import { shapeOf } from "../src/rxdb/documents.ts";
@@ -138,6 +138,32 @@ test("what a tab had sent when it was closed is asked for by the other, and is t
     ["request/b", 2],
   ]);
   other.close();
+});
+
+test("a program that passes for the client uses up none of its numbers unseen", async () => {
+  const [place, wire] = [await home(), network()];
+  const client = clientOf(place, { fetch: wire.fetch });
+  await client.start();
+  const scope = client.scope("workspace", place.id);
+  await (await scope.put(request("a"), { n: 1 })).outcome;
+  const log = () => catchUp(place.owner, place, workspaceScope(place));
+  const impostor = device(place.owner, place, (await log())[0]?.headers.client_id);
+  impostor.lastId = 1;
+  const forged = [mutation(impostor, workspaceScope(place))];
+  expectProblem(await push(impostor, forged), 409, "session-expired");
+  expect(await (await scope.put(request("b"), { n: 2 })).outcome).toEqual({ outcome: "applied", version: 2 });
+  // With a session of its own it ends the client's, which finds numbers used that it never sent.
+  const { id: session_id } = expectStatus(await openSession(impostor), 201).body;
+  const third = mutation(impostor, workspaceScope(place));
+  expectStatus(await push(impostor, [third], {}, { session_id }), 200);
+  expect(await (await scope.put(request("c"), { n: 3 })).outcome).toEqual({ outcome: "applied", version: 4 });
+  expect((await log()).map(({ key }) => key)).toEqual([
+    "request/a",
+    "request/b",
+    expect.any(String),
+    "request/c",
+  ]);
+  client.close();
 });
 
 test("a collection with attachments is not taken for one that is replicated whole", () => {

@@ -24,7 +24,7 @@ pub struct Push<'a> {
     /// Who pushes; checked by [`check_call`].
     #[serde(borrow)]
     pub client_id: Cow<'a, str>,
-    /// The session of the client, if it keeps any.
+    /// The session of the client, if it keeps any: one that is not over is to be named.
     #[serde(default)]
     pub session_id: Option<SessionId>,
     /// The last mutation whose outcome the client has stored: outcomes up to it are forgotten.

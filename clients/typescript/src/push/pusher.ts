@@ -8,7 +8,7 @@ import { ApiError, DreyError, hasCode, isCredential, isTooLarge, isTransient } f
 import type { Http } from "../http/http.ts";
 import { beginAgain, renumber } from "../queue/renumber.ts";
 import { settle } from "../queue/settle.ts";
-import { type Batch, take } from "../queue/take.ts";
+import { type Batch, take, untake } from "../queue/take.ts";
 import type { State } from "../state.ts";
 import type { Store } from "../store/store.ts";
 import type { Tabs } from "../tabs.ts";
@@ -120,6 +120,7 @@ export class Pusher {
       await store.transact(beginAgain);
       await session.over(batch?.meta.session_id ?? null);
     } else if (hasCode(error, "session-expired")) {
+      if (batch) await store.transact((transaction) => untake(transaction, batch));
       await session.over(batch?.meta.session_id ?? null);
     } else if (isTooLarge(error) && (batch?.mutations.length ?? 0) > 1) {
       this.#shrink *= 2;

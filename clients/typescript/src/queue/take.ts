@@ -15,6 +15,8 @@ export interface Caps {
 /** The mutations of one push, with numbers that follow each other. */
 export interface Batch {
   meta: Meta;
+  /** What had been sent before it. */
+  before: number;
   mutations: SentMutation[];
 }
 
@@ -45,7 +47,14 @@ export async function take(transaction: Transaction, caps: Caps): Promise<Batch 
   // Before it is sent: whoever finds the queue after a crash must take it for sent.
   const attempted = { ...meta, attempted_id: Math.max(meta.attempted_id, last.id) };
   transaction.put(META, attempted);
-  return { meta: attempted, mutations };
+  return { meta: attempted, before: meta.attempted_id, mutations };
+}
+
+/** The server has processed nothing of the batch. What it sent for the first time counts as unsent: another may use its numbers. */
+export async function untake(transaction: Transaction, { meta, before }: Batch): Promise<void> {
+  const current = await metaOf(transaction);
+  const isSame = current.client_id === meta.client_id && current.attempted_id === meta.attempted_id;
+  if (isSame) transaction.put(META, { ...current, attempted_id: before } satisfies Meta);
 }
 
 function sent({ client_id }: Meta, id: number, { scope, entity, op, value, base_version, seen }: Queued) {
