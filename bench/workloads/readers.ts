@@ -9,12 +9,14 @@ const READERS = 1000;
 /** They come so many at a time, and the next when the side has taken these in. */
 const COMING = 100;
 const TAKEN_IN_MS = 5_000;
-/** Then all of them wait: the side has nothing left to do. */
-const SETTLED_MS = 10_000;
+/** Then all of them wait: neither the side nor Postgres has anything left to do. */
+const SETTLED_MS = 20_000;
 /** What a reader does who is turned away, because too many come at once. */
 const AGAIN_MS = 1_000;
 /** Nobody's wait is over before the last one has come. */
 const LONG_POLL_MS = "60000";
+/** Who has proved once that he may read need not do so again in each round. */
+const FEED_ACCESS_MS = "600000";
 const offsets = new Map<string, string>();
 
 interface Crowd extends Home {
@@ -26,7 +28,7 @@ interface Crowd extends Home {
 export default workload<Crowd>({
   name: "readers",
   about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those that the readers cause meanwhile, the push's own not among them.`,
-  sides: [drey({}, {}, { FEED_LONG_POLL_MS: LONG_POLL_MS }), hono({}, { LONG_POLL_MS })],
+  sides: [drey({}, {}, { FEED_LONG_POLL_MS: LONG_POLL_MS, FEED_ACCESS_MS }), hono({}, { LONG_POLL_MS })],
   connections: 1,
   lines: 1 + READERS,
   requests: 2,
@@ -41,8 +43,8 @@ export default workload<Crowd>({
   perform: async ({ readers, counters, ...place }, turn, [writer, ...lines]) => {
     const offset = offsets.get(turn.run) ?? (await tail(place, writer as Line));
     const people = readers.map(({ token }) => ({ token, workspace: place.workspace }));
-    if (turn.round === 0 && turn.own === 0) await arrive(people, lines);
     const waiting = await comeToWait(people, lines, offset, turn.pid);
+    await settled(counters, turn.pid);
     const before = await queriesOf(counters);
     const pushed = await (writer as Line).send(push(place, bodyOf(place.workspace, turn, 1)));
     const answered = performance.now();
@@ -55,14 +57,7 @@ export default workload<Crowd>({
   },
 });
 
-/** Everybody has called once: his token is verified, his account and his role are known. */
-async function arrive(people: Reader[], lines: Line[]): Promise<void> {
-  for (let at = 0; at < people.length; at += COMING) {
-    await Promise.all(people.slice(at, at + COMING).map((reader, n) => tail(reader, lines[at + n] as Line)));
-  }
-}
-
-/** What everybody will be answered, once all of them wait. */
+/** What everybody will be answered. */
 async function comeToWait(
   people: Reader[],
   lines: Line[],
@@ -75,8 +70,17 @@ async function comeToWait(
     waiting.push(...some.map((reader, n) => news(reader, lines[at + n] as Line, offset)));
     await calm(pid, TAKEN_IN_MS);
   }
-  await calm(pid, SETTLED_MS);
   return waiting;
+}
+
+async function settled(counters: string, pid: number): Promise<void> {
+  const deadline = performance.now() + SETTLED_MS;
+  let [before, after] = [-1, 0];
+  while (before !== after && performance.now() < deadline) {
+    before = await queriesOf(counters);
+    await calm(pid, TAKEN_IN_MS);
+    after = await queriesOf(counters);
+  }
 }
 
 /** Waits as a client does: who heard nothing in time asks again, and so does, a little later, who was turned away. */
