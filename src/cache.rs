@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use drey_core::cache::{self as rules, CacheProfile};
-use drey_core::etag;
 use serde_json::json;
 use worker::Delay;
 
@@ -303,12 +302,8 @@ async fn store_shared(key: &str, copy: &Copy, seconds: u32) {
     }
 }
 
-/// The answer of a copy. Who has it already gets no body, so none is copied for him.
 fn answer(request: &Request<'_>, copy: &Copy) -> Answer {
-    let sent = request.head.header(Header::IfNoneMatch);
-    let held = sent.zip(copy.header("etag")).is_some_and(|(sent, tag)| etag::if_none_match(sent, tag));
-    let body = if held { Vec::new() } else { copy.body.clone() };
-    Answer { status: 200, headers: copy.headers.clone(), body, keep: Keep::Never, raw: None }
+    copy.answer(request.head.header(Header::IfNoneMatch))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use drey_core::etag;
 use lru::LruCache;
 
-use crate::answer::{Answer, Headers};
+use crate::answer::{Answer, Headers, Keep};
 
 /// All copies together: an isolate has 128 MB for everything.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -43,6 +43,14 @@ impl Copy {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// The answer of a copy. Who has it already, by his `If-None-Match`, is told 304 and gets no body: none is copied for him.
+    #[must_use]
+    pub fn answer(&self, if_none_match: Option<&str>) -> Answer {
+        let is_held = if_none_match.zip(self.header("etag")).is_some_and(|(sent, tag)| etag::if_none_match(sent, tag));
+        let body = if is_held { Vec::new() } else { self.body.clone() };
+        Answer { status: 200, headers: self.headers.clone(), body, keep: Keep::Never, raw: None }
     }
 
     fn bytes(&self) -> usize {
@@ -107,6 +115,14 @@ mod tests {
 
     fn copy(bytes: usize) -> Rc<Copy> {
         Rc::new(Copy { headers: Vec::new(), body: vec![0; bytes] })
+    }
+
+    #[test]
+    fn who_has_the_copy_already_gets_none_of_its_bytes() {
+        let copy = Copy { headers: vec![("etag".into(), "\"1\"".into())], body: vec![7; 100] };
+        let body = |sent| copy.answer(sent).body;
+        assert_eq!([None, Some("\"2\"")].map(body), [vec![7; 100], vec![7; 100]]);
+        assert_eq!([Some("\"1\""), Some("W/\"1\""), Some("*")].map(|sent| body(sent).capacity()), [0; 3]);
     }
 
     #[test]
