@@ -23,13 +23,15 @@ import { redis, redisFault } from "./neighbours.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 const STRICT = 3;
+/** So long that a busy machine gives nothing back meanwhile: a workspace has twenty times as much. */
+const STRICT_MS = 600_000;
 const STANDARD = 12;
 const LEASE_MS = 5_000;
 const LIMITS = JSON.stringify({
   // Everybody here calls from one address and is new to the isolates: those zones are another test's.
   anonymous: { base: 100_000 },
   "sign-in": { base: 100_000 },
-  strict: { base: STRICT, window_ms: 60_000, burst: STRICT, block_ms: 120_000 },
+  strict: { base: STRICT, window_ms: STRICT_MS, burst: STRICT, block_ms: 120_000 },
   standard: { base: STANDARD, window_ms: 60_000, burst: STANDARD, block_ms: 0 },
   relaxed: { base: 4, window_ms: 1_000, burst: 4, block_ms: 2_000 },
 });
@@ -229,7 +231,7 @@ describe("a Redis in trouble", () => {
     expect(kinds.sort()).toEqual(["address/strict", "principal/strict", "workspace/strict"]);
     for (const key of keys) {
       const ttl = Number(await redis("PTTL", key));
-      expect([ttl > 0, ttl <= 120_000]).toEqual([true, true]);
+      expect([ttl > 0, ttl <= STRICT_MS]).toEqual([true, true]);
       expect(key).not.toMatch(/@|eyJ|Bearer/);
     }
   });
