@@ -24,6 +24,9 @@ const VALUE_MEMBERS: [&str; 5] = ["value", "initialValue", "currentValue", "init
 /// The members of an entity that list its variables; the last two are Postman's.
 const LISTS: [&str; 3] = ["variables", "values", "variable"];
 
+/// How deep an environment is searched for secrets. Each level is read anew, so this bounds the work; none is nested so deep.
+const MOST_READ: usize = 32;
+
 /// Checks the value of an upsert.
 ///
 /// # Errors
@@ -87,12 +90,12 @@ fn code_unit(bytes: &[u8]) -> Option<(u16, &[u8])> {
 
 /// A secret variable that carries its value: the entity itself, one that it lists, or anything inside an environment.
 fn has_secret(entity_type: &str, value: &RawValue) -> bool {
-    // Most values name no secret at all, also not by escapes: they are not read member by member.
-    if !value.get().contains("secret") && !value.get().contains("\\u") {
+    // Most values name no secret at all: they are not read member by member.
+    if !may_name_secret(value) {
         return false;
     }
     if entity_type == "environment" {
-        return holds_secret(value, false);
+        return holds_secret(value, false, 0);
     }
     let members = members(value);
     let own = entity_type == "variable" && is_filled_secret(&members);
@@ -103,18 +106,26 @@ fn has_secret(entity_type: &str, value: &RawValue) -> bool {
     own || inside
 }
 
-/// Whether a secret lies anywhere in this value, which is no deeper than [`MAX_DEPTH`]. The members of a map of variables are
-/// what the variables are called: one may be called `secret`.
-fn holds_secret(value: &RawValue, is_map: bool) -> bool {
+/// Whether the word stands in it, as it is or by escapes.
+fn may_name_secret(value: &RawValue) -> bool {
+    value.get().contains("secret") || value.get().contains("\\u")
+}
+
+/// Whether a secret lies anywhere in this value. The members of a map of variables are what the variables are called: one may
+/// be called `secret`. What lies too deep is not read: that it may name a secret is enough.
+fn holds_secret(value: &RawValue, is_map: bool, depth: usize) -> bool {
+    if depth >= MOST_READ {
+        return may_name_secret(value);
+    }
     match value.get().as_bytes().first() {
         Some(b'{') => {
             let members = members(value);
             (!is_map && is_filled_secret(&members))
-                || members.iter().any(|(name, member)| holds_secret(member, name == "variables"))
+                || members.iter().any(|(name, member)| holds_secret(member, name == "variables", depth + 1))
         }
         Some(b'[') => {
             let list: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            list.iter().any(|element| holds_secret(element, false))
+            list.iter().any(|element| holds_secret(element, false, depth + 1))
         }
         _ => false,
     }
@@ -207,6 +218,15 @@ mod tests {
         ] {
             assert_eq!(check(entity_type, text), expected, "{entity_type} {text}");
         }
+    }
+
+    #[test]
+    fn what_lies_too_deep_in_an_environment_to_be_read_may_not_even_name_a_secret() {
+        let nested = |depth: usize, text: &str| {
+            check("environment", &format!("{{\"a\":{}\"{text}\"{}}}", "[".repeat(depth), "]".repeat(depth)))
+        };
+        assert_eq!((nested(30, "secret"), nested(31, "secret")), (Ok(()), Err("secret-value")));
+        assert_eq!(nested(120, "public"), Ok(()));
     }
 
     #[test]
