@@ -9,6 +9,8 @@ const HEAD_END = Buffer.from("\r\n\r\n");
 
 /** workerd closes a connection that has said nothing for five seconds: before that it is opened anew, as clients do. */
 const IDLE_MS = 3_000;
+/** Longer than any side waits by itself: a load that hears nothing ends, and says so. */
+const SILENT_MS = 90_000;
 
 export class Connection {
   readonly #host: string;
@@ -40,6 +42,7 @@ export class Connection {
         reject(error);
         this.#failed?.(error);
       });
+      socket.setTimeout(SILENT_MS, () => socket.destroy(new Error(`nothing was heard for ${SILENT_MS} ms`)));
       socket.on("close", () => this.#failed?.(new Error("the connection was closed")));
       socket.on("data", (chunk) => this.#take(chunk));
       this.#socket = socket;

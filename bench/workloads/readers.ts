@@ -67,7 +67,10 @@ async function comeToWait(
   const waiting: Promise<Received>[] = [];
   for (let at = 0; at < people.length; at += COMING) {
     const some = people.slice(at, at + COMING);
-    waiting.push(...some.map((reader, n) => news(reader, lines[at + n] as Line, offset)));
+    const coming = some.map((reader, n) => news(reader, lines[at + n] as Line, offset));
+    // Whoever fails while others still come is found when all are asked for.
+    for (const one of coming) one.catch(() => {});
+    waiting.push(...coming);
     await calm(pid, TAKEN_IN_MS);
   }
   return waiting;
