@@ -64,22 +64,8 @@ begin
   end if;
   if p_session is not null then
     perform sync_require_session(p_workspace, p_client, p_session, p_bounds.session_ttl);
-  elsif client.session_id is not null then
-    perform sync_require_no_session(p_workspace, client.session_id, p_bounds.session_ttl);
   end if;
   return client;
-end $$;
-
--- A client that has a session pushes within it. Who passes for it, a copy of its store say, names none and is refused, or opens
--- one and so ends its: neither can use up numbers of the other unseen. Opening one asks without a time, and is not refused.
-create function sync_require_no_session(p_workspace uuid, p_session uuid, p_ttl interval) returns void
-language plpgsql as $$
-begin
-  if exists (
-    select 1 from sync_session s
-    where s.workspace_id = p_workspace and s.session_id = p_session and s.seen_at > now() - p_ttl) then
-    perform refuse('DR409', 'session-expired', 'This client has a session: name it, or open another.');
-  end if;
 end $$;
 
 -- A session that a push names must be one of this client, and not over.
@@ -386,7 +372,7 @@ begin
     else jsonb_build_object('outcome', case f.decision when 'merge' then 'merged' else 'applied' end, 'version', a.epoch, 'epoch', a.epoch) end
   from unnest(fresh) f left join sync_apply(p_workspace, p_client, writes, locked, stands) a on a.n = f.n;
   update sync_client c set last_mutation_id = newest, session_id = coalesce(p_session, c.session_id), seen_at = now(),
-                           acked_mutation_id = case when p_acked is null then c.acked_mutation_id else greatest(c.acked_mutation_id, least(p_acked, last)) end
+                           acked_mutation_id = case when p_acked is null then c.acked_mutation_id else greatest(c.acked_mutation_id, least(p_acked, newest)) end
   where c.workspace_id = p_workspace and c.client_id = p_client;
   if p_session is not null then
     update sync_session s set seen_at = now() where s.workspace_id = p_workspace and s.session_id = p_session;
