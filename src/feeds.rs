@@ -4,7 +4,7 @@
 //!
 //! A feed says whether anybody waits, and an isolate remembers it. Where somebody did, the next push brings its messages
 //! along, and nobody has to read them from Postgres. Where nobody did, they would be read for nothing, and the feed is told
-//! once a second ([`Quiet`]): who comes to wait there meanwhile has his first message late by as much.
+//! four times a second at most ([`Quiet`]): who comes to wait there meanwhile has his first message late by as much.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;

@@ -1,8 +1,8 @@
 //! News for which nobody was there: told late, and then the newest of it alone.
 //!
 //! Who was told that nobody hears him keeps what comes meanwhile, and tells it when a while is over. So what happens a hundred
-//! times a second where nobody looks costs one call of an object a second, and who comes in between hears of it late by as
-//! much, once.
+//! times a second where nobody looks costs a few calls of an object, and who comes in between hears of it late by that while,
+//! once.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
