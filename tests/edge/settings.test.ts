@@ -245,7 +245,9 @@ test(`${TENANTS} organisations that call at once are all served within the defau
   const owners = await atOnce(100, () => user(cell.api));
   const orgs: { id: string; owner: User }[] = [];
   for (let n = 0; n < TENANTS; n += 20)
-    orgs.push(...(await atOnce(20, (m) => organisation(owners[(n + m) % 100] ?? operator, { name: `Burst ${n}` }))));
+    orgs.push(
+      ...(await atOnce(20, (m) => organisation(owners[(n + m) % 100] ?? operator, { name: `Burst ${n}` }))),
+    );
   const answers = await atOnce(TENANTS, (n) => {
     const [org, path] = [orgs[n], `${cell.apis[n % 3]}/v1/orgs/${orgs[n]?.id}`];
     let next = 0;
