@@ -35,6 +35,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001506",
     "20261121001510",
     "20261121001512",
+    "20261121001513",
 ];
 
 /// The indexes without which a request would read a table from end to end.
