@@ -110,3 +110,6 @@ export function openSession(
   const body = { client_id: from.clientId, client_name: "Tests", ...fields };
   return call(from.user, "POST", `/v1/workspaces/${from.workspace}/sync/sessions`, body);
 }
+
+/** What became of each mutation: its code, else its outcome. */
+export const codes = ({ results }: PushResult) => results.map(({ code, outcome }) => code ?? outcome);
