@@ -9,19 +9,23 @@
 mod effect;
 mod frame;
 mod identity;
+mod links;
 mod peer;
 mod places;
 mod rate;
 mod room;
 mod said;
+mod shard;
 
 pub use effect::{Audience, Effect, People, Settings, Snapshot};
 pub use frame::{Gone, Limits, PeerView, PersonView, ScopeNews, ServerFrame};
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Sent};
+pub use links::{Heard, Links};
 pub use peer::{Connection, Peer};
 pub use places::{MOST_HEARD, MOST_SHOWN, Place, Places, PlacesError};
-pub use room::{Room, spread};
+pub use room::{Room, Seating, spread};
 pub use said::{ClientFrame, FrameError, Shown, state_of};
+pub use shard::{Order, Orders, Report, Shard};
 
 /// The largest state, in bytes of its JSON text.
 pub const MAX_STATE: usize = 4096;
@@ -62,4 +66,9 @@ pub mod close {
     pub const REPLACED: u16 = 4409;
     /// The workspace is gone.
     pub const GONE: u16 = 4410;
+
+    /// More frames than twice the rate, and why the socket closes.
+    pub(super) const FLOOD: (u16, &str) = (TOO_FAST, "too many frames");
+    /// A binary frame: there are none in this protocol.
+    pub(super) const BINARY: (u16, &str) = (UNSUPPORTED, "binary frames are not supported");
 }

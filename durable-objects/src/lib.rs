@@ -8,7 +8,9 @@
 
 pub mod environment;
 pub mod metrics;
+mod presence_shard;
 pub mod rpc;
 pub mod scope_feed;
+mod timer;
 pub mod workspace_gate;
 pub mod workspace_presence;

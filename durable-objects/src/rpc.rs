@@ -52,6 +52,11 @@ pub async fn call<R: DeserializeOwned>(env: &Env, target: Target<'_>, command: &
     serde_json::from_str(&reply).map_err(|error| failed(error.to_string()))
 }
 
+/// Reads what a command carries as text: a large type in a tagged one would be compiled twice.
+pub fn parse<T: DeserializeOwned>(text: &str) -> worker::Result<T> {
+    serde_json::from_str(text).map_err(|error| worker::Error::RustError(error.to_string()))
+}
+
 /// Reads the command that an object was called with.
 pub async fn command<C: DeserializeOwned>(request: &mut Request) -> worker::Result<C> {
     let bytes = request.bytes().await?;

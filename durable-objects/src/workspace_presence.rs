@@ -10,13 +10,15 @@ mod beats;
 pub(crate) mod check;
 mod client;
 mod command;
+mod entering;
 mod room;
 mod settings;
-mod socket;
+mod shards;
+pub(crate) mod socket;
 mod streams;
 mod ticker;
 mod tickets;
-mod told;
+pub(crate) mod told;
 
 pub use client::{Asked, By, Join, Page, PresenceClient, PresenceError};
 pub use settings::settings;
@@ -30,15 +32,14 @@ use drey_core::presence::{
 use drey_core::refusal::{Code, Refusal};
 use drey_core::sync::ClientId;
 use worker::{
-    Date, DurableObject, Env, Error, Request, Response, State, WebSocket, WebSocketIncomingMessage, WebSocketPair,
-    durable_object,
+    Date, DurableObject, Env, Error, Request, Response, State, WebSocket, WebSocketIncomingMessage, durable_object,
 };
 
 use crate::rpc;
-use crate::scope_feed::outlet;
 use check::Standing;
 use command::{Command, Turned};
-use room::{Hall, Listener};
+use room::Hall;
+use shards::Shards;
 use ticker::Ticker;
 use tickets::Tickets;
 use told::Told;
@@ -62,6 +63,7 @@ struct WorkspacePresence {
     settings: Settings,
     ticker: Ticker,
     tickets: Tickets,
+    shards: Shards,
     alarm: Cell<Alarm>,
     told: Told,
 }
@@ -84,10 +86,14 @@ impl DurableObject for WorkspacePresence {
         let settings = settings(&env).unwrap_or_default();
         let tickets = Tickets::new(state.storage().sql());
         let told = Told::new(&env);
-        Self { state, env, settings, ticker: Ticker::new(), tickets, alarm: Cell::new(Alarm::Unknown), told }
+        let (ticker, shards) = (Ticker::new(env.clone()), Shards::new(state.storage().sql()));
+        Self { state, env, settings, ticker, tickets, shards, alarm: Cell::new(Alarm::Unknown), told }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
+        if let Some(asked) = self.asks() {
+            asked.await?;
+        }
         if let Some(header) = request.headers().get(Identity::HEADER)? {
             return match Identity::from_header(&header) {
                 Ok(identity) => self.join(identity).await,
@@ -106,20 +112,17 @@ impl DurableObject for WorkspacePresence {
             Command::Ticket { digest, identity } => rpc::reply(&self.keep(&digest, &identity)?),
             Command::Narrow { user_id, authz_epoch } => {
                 self.tickets.forget(user_id);
-                self.act(|hall, _| hall.room.narrow(user_id, authz_epoch)).await?;
-                rpc::reply(&())
+                self.everywhere((), |hall, _| hall.room.narrow(user_id, authz_epoch)).await
             }
             Command::Close => {
                 self.tickets.clear();
-                self.act(|hall, _| hall.room.clear()).await?;
-                rpc::reply(&())
+                self.everywhere((), |hall, _| hall.room.clear()).await
             }
             Command::Listen { identity, last_event, at } => self.listen(&identity, last_event, at).await,
             Command::Notice { scopes } => rpc::reply(&self.notify(scopes)),
+            Command::Report { workspace, report } => self.hear(workspace, &report).await,
             Command::Drain { after_ms } => {
-                let before = self.in_hall(|hall| hall.sockets());
-                self.act(|hall, now_ms| hall.room.drain(after_ms, now_ms)).await?;
-                rpc::reply(&before)
+                self.everywhere(self.ticker.seats(), |hall, now_ms| hall.room.drain(after_ms, now_ms)).await
             }
         }
     }
@@ -127,6 +130,10 @@ impl DurableObject for WorkspacePresence {
     async fn alarm(&self) -> worker::Result<Response> {
         self.alarm.set(Alarm::None);
         self.told.alarm();
+        match self.asks() {
+            Some(asked) => asked.await?,
+            None => self.ticker.roll_all(&self.shards).await,
+        }
         let mut asked = None;
         self.act(|hall, now_ms| {
             hall.hear_pings(&self.state);
@@ -150,6 +157,9 @@ impl DurableObject for WorkspacePresence {
     }
 
     async fn websocket_message(&self, socket: WebSocket, message: WebSocketIncomingMessage) -> worker::Result<()> {
+        if let Some(asked) = self.asks() {
+            asked.await?;
+        }
         let connection = socket::connection(&self.state, &socket);
         let Some(connection) =
             connection.filter(|connection| self.in_hall(|hall| hall.room.peer(*connection).is_some()))
@@ -182,46 +192,6 @@ impl DurableObject for WorkspacePresence {
 }
 
 impl WorkspacePresence {
-    /// Accepts an upgrade that the Worker admitted.
-    async fn join(&self, identity: Identity) -> worker::Result<Response> {
-        let pair = WebSocketPair::new()?;
-        let mut refused = None;
-        self.act(|hall, now_ms| match hall.join(&self.state, identity, &pair.server, now_ms) {
-            Ok(effects) => effects,
-            Err(refusal) => {
-                refused = Some(refusal);
-                Vec::new()
-            }
-        })
-        .await?;
-        match refused {
-            Some(refusal) => turned(&refusal),
-            None => Response::from_websocket(pair.client),
-        }
-    }
-
-    /// Opens a stream of events.
-    async fn listen(&self, identity: &str, last_event: Option<String>, at: Option<Places>) -> worker::Result<Response> {
-        let identity = admitted(identity)?;
-        let (mut refused, mut response) = (None, None);
-        self.act(|hall, now_ms| {
-            let open = |connection| {
-                let ticker = self.ticker.clone();
-                let outlet = outlet::open(move || ticker.left(connection)).ok()?;
-                response = outlet.response().ok();
-                Some(outlet)
-            };
-            refused = hall.listen(Listener { identity, last_event, at, now_ms }, open).err();
-            Vec::new()
-        })
-        .await?;
-        match (refused, response) {
-            (Some(refusal), _) => turned(&refusal),
-            (None, Some(response)) => Ok(Response::from(response)),
-            (None, None) => turned(&Refusal::new(Code::Internal, "the stream could not be made")),
-        }
-    }
-
     /// A heartbeat; for how long it is good.
     async fn beat(&self, identity: &str, clock: u64, shown: Shown) -> worker::Result<Result<u64, Turned>> {
         let identity = admitted(identity)?;
@@ -249,30 +219,11 @@ impl WorkspacePresence {
         Ok(Err(Turned::from(&Refusal::new(Code::QuotaExceeded, detail).with_retry_after(RETRY_TICKETS_S))))
     }
 
-    /// Accepts an upgrade by its ticket, which is used up whatever comes of it. What was true when it was made is asked
-    /// again: a removal since then may have been told to nobody.
-    async fn redeem(&self, digest: &str) -> worker::Result<Response> {
-        let Some(identity) = self.tickets.take(digest, Date::now().as_millis()) else {
-            let detail = "The ticket is used, expired or of another workspace. Ask for a new one.";
-            return turned(&Refusal::new(Code::InvalidToken, detail));
-        };
-        match check::standing(&self.env, identity.workspace, identity.user_id).await {
-            Some(Standing::In { .. }) => self.join(identity).await,
-            Some(Standing::Out) => {
-                turned(&Refusal::new(Code::NotFound, "There is no such resource, or it is not yours."))
-            }
-            None => {
-                let refusal = Refusal::new(Code::GateUnavailable, "Admission does not answer. Ask for a new ticket.");
-                turned(&refusal.with_retry_after(1))
-            }
-        }
-    }
-
     /// Takes news of scopes for those who are here; whether anybody is.
     fn notify(&self, scopes: Vec<ScopeNews>) -> bool {
         let occupied = self.in_hall(|hall| {
             hall.room.notify(scopes);
-            hall.sockets() > 0
+            hall.sockets().saturating_add(hall.links.count()) > 0
         });
         self.ticker.settle();
         occupied
@@ -297,13 +248,16 @@ impl WorkspacePresence {
     }
 
     async fn gone(&self, socket: &WebSocket) -> worker::Result<()> {
+        if let Some(asked) = self.asks() {
+            asked.await?;
+        }
         let Some(connection) = socket::connection(&self.state, socket) else { return Ok(()) };
         self.act(|hall, _| hall.room.closed(connection)).await
     }
 
     /// One step of the room and its effects, without an await between: the object's input gate lets no other event in.
-    /// Then the others are told, if it is time, and the alarm is set.
-    async fn act(&self, step: impl FnOnce(&mut Hall, u64) -> Vec<Effect>) -> worker::Result<()> {
+    /// Then the others are told, if it is time, and the alarm is set, which alone is left to be awaited.
+    fn act(&self, step: impl FnOnce(&mut Hall, u64) -> Vec<Effect>) -> impl Future<Output = worker::Result<()>> {
         let now_ms = Date::now().as_millis();
         let next = self.in_hall(|hall| {
             let effects = step(hall, now_ms);
@@ -312,7 +266,7 @@ impl WorkspacePresence {
         });
         self.ticker.settle();
         self.tell_metrics(now_ms, false);
-        self.wake_at(next, now_ms).await
+        self.wake_at(next, now_ms)
     }
 
     fn tell_metrics(&self, now_ms: u64, again: bool) {

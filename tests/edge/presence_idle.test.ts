@@ -9,25 +9,29 @@ const PERIOD_MS = 500;
 const PERIODS = 6;
 const SEATS = 200;
 
-test("an idle room wakes once in a period, whoever pings, and an empty one never", async () => {
-  await using cell = await world().restart({
-    PRESENCE_ALARM_MS: String(PERIOD_MS),
-    PRESENCE_MAX_PER_USER: String(SEATS),
-    METRICS_EVERY_MS: "50",
-    LIMIT_SCALE: "100",
-  });
-  const place = await home(cell.api);
-  const seats = await crowd([place.owner], place, SEATS);
-  for (const seat of seats) seat.update(1, { at: 1 });
-  await wakesOnce(cell, seats);
-  expect(seats.filter((seat) => seat.end)).toEqual([]);
-  for (const seat of seats) seat.close();
-  await poll("nobody", async () => (await snapshot(place.owner, place)).body.data.length === 0);
-  // The next room tells how time goes by: were the first still awake, there would be twice as many alarms.
-  const other = await home(cell.api);
-  const watch = await sit(other.owner, other);
-  await wakesOnce(cell, [watch]);
-});
+test.each([1, 4])(
+  "idle, a room of %i objects wakes once in a period, whoever pings, and empty never",
+  async (objects) => {
+    await using cell = await world().restart({
+      PRESENCE_ALARM_MS: String(PERIOD_MS),
+      PRESENCE_MAX_PEERS: String(SEATS / objects),
+      PRESENCE_MAX_PER_USER: String(SEATS),
+      METRICS_EVERY_MS: "50",
+      LIMIT_SCALE: "100",
+    });
+    const place = await home(cell.api);
+    const seats = await crowd([place.owner], place, SEATS);
+    for (const seat of seats) seat.update(1, { at: 1 });
+    await wakesOnce(cell, seats);
+    expect(seats.filter((seat) => seat.end)).toEqual([]);
+    for (const seat of seats) seat.close();
+    await poll("nobody", async () => (await snapshot(place.owner, place)).body.data.length === 0);
+    // The next room tells how time goes by: were the first still awake, there would be twice as many alarms.
+    const other = await home(cell.api);
+    const watch = await sit(other.owner, other);
+    await wakesOnce(cell, [watch]);
+  },
+);
 
 /** Alarms come, and so many take so many periods. The first may be told late, so one period is given. */
 async function wakesOnce(cell: OwnCell, seats: Seat[]): Promise<void> {

@@ -7,7 +7,7 @@ import { inject } from "vitest";
 import type { Cell as CellAddresses } from "../../dev/world/addresses.ts";
 
 /** The classes of the Durable Objects that `evict` can name. */
-export type ObjectClass = "Metrics" | "ScopeFeed" | "WorkspaceGate" | "WorkspacePresence";
+export type ObjectClass = "Metrics" | "PresenceShard" | "ScopeFeed" | "WorkspaceGate" | "WorkspacePresence";
 
 /** Claims of a token; what is absent gets the issuer's default (`EdDSA`, an hour, the Worker's own audience). */
 export interface Claims {
@@ -47,7 +47,7 @@ export interface OwnCell extends Cell, AsyncDisposable {
 export interface CellOptions {
   isolates?: 1 | 2 | 3;
   /** A binding whose objects fail every call. */
-  broken?: "GATE" | "METRICS" | "PRESENCE" | "SCOPE_FEED";
+  broken?: "GATE" | "METRICS" | "PRESENCE" | "PRESENCE_SHARD" | "SCOPE_FEED";
 }
 
 export interface World extends Cell {

@@ -1,5 +1,7 @@
 //! What everybody sees of a room is the room: clocks, ends, hibernation.
 
+mod net;
+mod shards;
 mod world;
 
 use drey_core::id::ApiKeyId;

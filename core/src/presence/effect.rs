@@ -2,9 +2,12 @@
 //!
 //! In scope: settings, effects, pages. Out of scope: when they arise.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Connection, PeerView, PersonView};
+use serde::{Deserialize, Serialize};
+
+use super::{Connection, PeerView, PersonView, ServerFrame};
 use crate::id::UserId;
 use crate::sync::ClientId;
 
@@ -15,8 +18,10 @@ pub struct Settings {
     pub ttl_ms: u64,
     /// An occupied room looks around, and asks whether everyone still may be here, at least this often, in milliseconds.
     pub alarm_ms: u64,
-    /// The most sockets of a room: each state is sent to every one of them.
+    /// The most sockets of one object: each state is sent to every one of them.
     pub max_peers: usize,
+    /// The most objects of one room, the room's own among them.
+    pub max_shards: u32,
     /// The most sockets of one user: a script must not take every seat.
     pub max_per_user: usize,
     /// Frames of one socket that are heard in a second; more are coalesced, more than twice as many close it.
@@ -44,6 +49,7 @@ impl Settings {
         ttl_ms: 90_000,
         alarm_ms: 60_000,
         max_peers: 1000,
+        max_shards: 10,
         max_per_user: 20,
         frames_per_s: 50,
         frames_burst: 100,
@@ -54,6 +60,11 @@ impl Settings {
         shed_ms: 30_000,
         drain_ms: 10_000,
     };
+
+    /// The most clients of one room.
+    pub(super) fn capacity(&self) -> usize {
+        self.max_peers.saturating_mul(usize::try_from(self.max_shards).unwrap_or(usize::MAX))
+    }
 
     /// The tick of a room of so many sockets: 33 ms when it is small, 66 ms at a thousand, for a frame costs as many
     /// sends.
@@ -71,7 +82,8 @@ impl Default for Settings {
 }
 
 /// Who hears a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Audience {
     /// Every open socket but these.
     AllBut(BTreeSet<Connection>),
@@ -119,13 +131,23 @@ pub enum Effect {
         /// See [`close`](super::close).
         code: u16,
         /// A few words.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// Forget a socket that has ended by itself, or a client that had none.
     Forget {
         /// Which.
         connection: Connection,
     },
+}
+
+impl Effect {
+    /// How many bytes it sends to one socket.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Send { text, .. } | Self::Broadcast { text, .. } => text.len(),
+            Self::Save { .. } | Self::Close { .. } | Self::Forget { .. } => 0,
+        }
+    }
 }
 
 /// A page of who is present.
@@ -144,4 +166,10 @@ pub struct People {
     pub data: Vec<PersonView>,
     /// The last user id of the page, if more follow.
     pub next: Option<UserId>,
+}
+
+/// Closes a socket, after telling it why.
+pub(super) fn turn_out(connection: Connection, code: u16, reason: &'static str) -> Vec<Effect> {
+    let text = ServerFrame::Error { code, detail: reason, retry_after_ms: None }.to_text();
+    vec![Effect::Send { to: connection, text }, Effect::Close { connection, code, reason: reason.into() }]
 }

@@ -59,7 +59,7 @@ pub struct Limits {
 }
 
 /// Somebody who is gone.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
     /// Who.
     pub client_id: ClientId,

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Connection;
 use crate::id::{ApiKeyId, UserId, WorkspaceId};
 use crate::role::WorkspaceRole;
 use crate::sync::ClientId;
@@ -43,6 +44,38 @@ impl Identity {
     ///
     /// # Errors
     /// That of JSON; an identity has nothing that could cause one.
+    pub fn to_header(&self) -> Result<String, IdentityError> {
+        Ok(ascii(&serde_json::to_string(self)?))
+    }
+
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`IdentityError`] for another shape.
+    pub fn from_header(header: &str) -> Result<Self, IdentityError> {
+        Ok(serde_json::from_str(header)?)
+    }
+}
+
+/// Where the room has sent a socket that it has no place for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// Which shard.
+    pub shard: u32,
+    /// The number of the socket.
+    pub connection: Connection,
+    /// Whose it is.
+    pub identity: Identity,
+}
+
+impl Sent {
+    /// The header's name. The Worker sets it to what the room answered; a shard is reached by nobody else.
+    pub const HEADER: &'static str = "x-drey-sent";
+
+    /// The header's value, as that of an identity.
+    ///
+    /// # Errors
+    /// That of JSON; there is nothing that could cause one.
     pub fn to_header(&self) -> Result<String, IdentityError> {
         Ok(ascii(&serde_json::to_string(self)?))
     }

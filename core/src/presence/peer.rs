@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::identity::ascii;
-use super::{Identity, PeerView, Places, Settings, close};
+use super::{Identity, PeerView, Places, Settings, Shown, close};
 use crate::time::Timestamp;
+
+/// Less than the idle time after which an object hibernates.
+const RECENT_MS: u64 = 5_000;
 
 /// The number of a socket within its room. A client that connects again gets a new one, so that the end of the old
 /// socket is not taken for the end of the new.
@@ -43,6 +46,9 @@ pub struct Peer {
     /// Since when it is sent nothing, for it does not read what it is sent; 0 while it does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub behind_ms: u64,
+    /// The shard that holds its socket; 0 for the room itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shard: u32,
     /// Whether it is a stream of events, which only hears. It ends with the object, so no memory of it is kept.
     #[serde(skip)]
     pub streams: bool,
@@ -67,8 +73,34 @@ impl Peer {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            shard: 0,
             streams: false,
         }
+    }
+
+    /// Shows something newer; where it was before, or `None` if this is not newer.
+    pub(super) fn show(&mut self, clock: u64, shown: Shown) -> Option<Places> {
+        if clock <= self.clock {
+            return None;
+        }
+        (self.clock, self.state, self.moved_ms) = (clock, shown.state, self.seen_at_ms);
+        Some(std::mem::replace(&mut self.at, shown.at))
+    }
+
+    /// Takes over what the room knows of its client, unless it has said something newer itself. On an equal clock what the
+    /// room has told others holds: every object is to show the same. Whether it shows something else now.
+    pub(super) fn inherit(&mut self, known: &Self) -> bool {
+        let is_new = known.clock >= self.clock && !self.shows_as(known);
+        if is_new {
+            (self.clock, self.state) = (known.clock, known.state.clone());
+            (self.at, self.moved_ms) = (known.at.clone(), known.moved_ms);
+        }
+        is_new
+    }
+
+    /// Whether both show the same, as of the same clock.
+    pub(super) fn shows_as(&self, other: &Self) -> bool {
+        (self.clock, &self.state, &self.at) == (other.clock, &other.state, &other.at)
     }
 
     /// The text to attach to the socket, in ASCII: the runtime stores one byte for each of its characters, where a single
@@ -98,6 +130,11 @@ impl Peer {
             clock: self.clock,
             seen_at: Timestamp::from_millis(self.seen_at_ms),
         })
+    }
+
+    /// Whether it spoke so lately that what it said may not have been told before a crash.
+    pub(super) fn is_recent(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.seen_at_ms) < RECENT_MS
     }
 
     /// Whether it is a socket that one of this user's API keys opened. A heartbeat shows its key each time.
@@ -167,6 +204,7 @@ mod tests {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            shard: 0,
             streams: false,
         };
         let text = r#"{"connection":3,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"editor","expires_at_ms":1700000600000,"authz_epoch":5},"clock":7,"state":"{\"x\":1}","seen_at_ms":1700000000000}"#;
@@ -185,10 +223,10 @@ mod tests {
             at: places(&["request/r1"]),
             hears: Some(places(&["project/p1", "request/r1"])),
             behind_ms: 9,
+            shard: 2,
             ..Peer::from_attachment(text).expect("peer")
         };
-        let added =
-            r#","moved_ms":8,"beats":true,"at":["request/r1"],"hears":["project/p1","request/r1"],"behind_ms":9}"#;
+        let added = r#","moved_ms":8,"beats":true,"at":["request/r1"],"hears":["project/p1","request/r1"],"behind_ms":9,"shard":2}"#;
         let text = text.replace(r#""authz_epoch":5"#, r#""authz_epoch":5,"api_key":"key_00000000000000000000000000""#);
         assert_eq!(whole.to_attachment(), format!("{}{added}", text.trim_end_matches('}')));
         assert_eq!(Peer::from_attachment(&whole.to_attachment()), Some(whole));

@@ -2,7 +2,7 @@
 //!
 //! In scope: the verdict on a frame. Out of scope: what is done with the frame.
 
-use super::Settings;
+use super::{Settings, Shown};
 use crate::limit::{BucketKind, BucketSpec, Gcra, Take, Tier};
 
 /// What to do with the next frame of a socket.
@@ -37,6 +37,25 @@ impl Rate {
     /// Whether a frame that was held back may be taken now.
     pub(super) fn allow(&mut self, settings: &Settings, now_ms: u64) -> bool {
         matches!(self.taken.take(&spec(settings), now_ms, 1), Take::Allowed { .. })
+    }
+}
+
+/// The newest of what came faster than the rate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held(Option<(u64, Shown)>);
+
+impl Held {
+    /// Keeps the newest; whether this is it.
+    pub(super) fn keep(&mut self, clock: u64, shown: Shown) -> bool {
+        let newer = self.0.as_ref().is_none_or(|(held, _)| *held < clock);
+        if newer {
+            self.0 = Some((clock, shown));
+        }
+        newer
+    }
+
+    pub(super) fn take(&mut self) -> Option<(u64, Shown)> {
+        self.0.take()
     }
 }
 

@@ -9,19 +9,24 @@ mod drain;
 mod fanout;
 mod listing;
 mod reading;
+mod shards;
 
 use std::collections::BTreeMap;
 
+use super::effect::turn_out;
 use super::rate::Pace;
 use super::{
-    ClientFrame, Connection, Effect, FrameError, Identity, PAGE, PING, PONG, Peer, PeerView, Places, ServerFrame,
-    Settings, Shown, Snapshot, close,
+    ClientFrame, Connection, Effect, Identity, PAGE, PING, PONG, Peer, PeerView, Places, Report, ServerFrame, Settings,
+    Shown, Snapshot, close,
 };
 use crate::id::{UserId, WorkspaceId};
 use crate::refusal::Refusal;
 use crate::sync::ClientId;
+use access::full;
 pub use drain::spread;
 use fanout::{Fanout, Seat};
+pub use shards::Seating;
+use shards::{Promise, REPLACED};
 
 /// A room of one workspace: its sockets, one per client.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +41,10 @@ pub struct Room {
     last: Connection,
     /// No peer ends before this by itself.
     ends_ms: u64,
+    /// Who is on the way to a shard.
+    promised: Vec<Promise>,
+    /// Shards that have not said who sits there since this object woke; whether it went on without them.
+    unheard: Vec<(u32, bool)>,
     /// When to ask next whether everybody still may be here; 0 after a hibernation: at the next tick.
     check_ms: u64,
 }
@@ -77,8 +86,7 @@ impl Room {
         let mut effects = vec![Effect::Save { of: connection }, Effect::Send { to: connection, text: hello.to_text() }];
         if let Some(older) = replaced {
             self.seats.remove(&older);
-            let reason = "replaced by a newer connection";
-            effects.push(Effect::Close { connection: older, code: close::REPLACED, reason });
+            effects.push(Effect::Close { connection: older, code: close::REPLACED, reason: REPLACED.into() });
         }
         Ok((connection, effects))
     }
@@ -94,6 +102,10 @@ impl Room {
         now_ms: u64,
     ) -> Result<(Connection, Vec<Effect>), Refusal> {
         self.admit(&identity, now_ms)?;
+        // Streams stay here: a shard holds sockets only.
+        if self.peers.values().filter(|peer| peer.streams).count() >= self.settings.max_peers {
+            return Err(full());
+        }
         let connection = self.next_connection(now_ms);
         self.plan_check(&identity, now_ms);
         let frames = self.everybody(&identity.client_id, hears.as_ref()).into_iter();
@@ -137,11 +149,11 @@ impl Room {
     pub fn frame(&mut self, connection: Connection, text: &str, now_ms: u64) -> Vec<Effect> {
         let settings = self.settings;
         let Some(pace) = self.seats.get_mut(&connection).map(|seat| seat.rate.hear(&settings, now_ms)) else {
-            return vec![Effect::Close { connection, code: close::RESTART, reason: "unknown connection" }];
+            return vec![Effect::Close { connection, code: close::RESTART, reason: "unknown connection".into() }];
         };
         self.seen(connection, now_ms);
         if pace == Pace::TooFast {
-            return self.end(connection, Some((close::TOO_FAST, "too many frames")));
+            return self.end(connection, Some(close::FLOOD));
         }
         if text == PING {
             return vec![Effect::Send { to: connection, text: PONG.to_owned() }];
@@ -152,13 +164,13 @@ impl Room {
             Ok(ClientFrame::Subscribe { to }) => self.subscribe(connection, to),
             Ok(ClientFrame::Ack) => self.read(connection, now_ms),
             Ok(ClientFrame::Unknown) => Vec::new(),
-            Err(error) => self.fault(connection, error),
+            Err(error) => self.end(connection, Some(error.close())),
         }
     }
 
     /// A binary frame came: there are none in this protocol.
     pub fn binary(&mut self, connection: Connection) -> Vec<Effect> {
-        self.end(connection, Some((close::UNSUPPORTED, "binary frames are not supported")))
+        self.end(connection, Some(close::BINARY))
     }
 
     /// The socket is closed, or broken.
@@ -232,22 +244,13 @@ impl Room {
         self.peers.values().map(|peer| peer.ends_at_ms(&self.settings)).min().unwrap_or(u64::MAX)
     }
 
-    fn fault(&mut self, connection: Connection, error: FrameError) -> Vec<Effect> {
-        let reason = match error {
-            FrameError::TooBig => "frame too large",
-            FrameError::Invalid => "not a presence frame",
-        };
-        self.end(connection, Some((error.close_code(), reason)))
-    }
-
     fn end(&mut self, connection: Connection, why: Option<(u16, &'static str)>) -> Vec<Effect> {
         let peer = self.seats.remove(&connection).and_then(|seat| self.peers.remove(&seat.client_id));
         if let Some(peer) = peer.filter(|peer| peer.state.is_some()) {
             self.fanout.note(peer.identity.client_id, peer.connection, peer.clock, peer.at);
         }
         let Some((code, reason)) = why else { return vec![Effect::Forget { connection }] };
-        let text = ServerFrame::Error { code, detail: reason, retry_after_ms: None }.to_text();
-        vec![Effect::Send { to: connection, text }, Effect::Close { connection, code, reason }]
+        turn_out(connection, code, reason)
     }
 
     fn end_where(&mut self, over: impl Fn(&Peer) -> bool, why: impl Fn(&Peer) -> (u16, &'static str)) -> Vec<Effect> {

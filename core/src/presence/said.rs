@@ -53,12 +53,12 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    /// The close code (RFC 6455 7.4.1).
+    /// The close code (RFC 6455 7.4.1), and why.
     #[must_use]
-    pub const fn close_code(self) -> u16 {
+    pub const fn close(self) -> (u16, &'static str) {
         match self {
-            Self::TooBig => close::TOO_BIG,
-            Self::Invalid => close::INVALID,
+            Self::TooBig => (close::TOO_BIG, "frame too large"),
+            Self::Invalid => (close::INVALID, "not a presence frame"),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use drey_core::cursor::{Cursor, CursorError};
 use drey_core::id::{UserId, WorkspaceId};
-use drey_core::presence::{Identity, IdentityError, PeerView, PersonView, Places, ScopeNews, Shown};
+use drey_core::presence::{Identity, IdentityError, PeerView, PersonView, Places, ScopeNews, Sent, Shown};
 use drey_core::refusal::{Code, Refusal};
 use drey_core::role::Region;
 use drey_core::sync::ClientId;
@@ -17,6 +17,7 @@ use worker::{Env, Response, web_sys};
 use super::command::{Command, Turned};
 use super::room::Present;
 use super::{BINDING, TICKET_HEADER};
+use crate::presence_shard;
 use crate::rpc::{self, RpcError, Target};
 use crate::scope_feed::client::open;
 
@@ -110,12 +111,46 @@ impl PresenceClient<'_> {
             By::Identity(identity) => (Identity::HEADER, identity.to_header()?),
             By::Ticket(digest) => (TICKET_HEADER, digest.to_owned()),
         };
-        let namespace = self.env.durable_object(BINDING)?;
-        let (name, hint) = (join.workspace.to_string(), join.hint.map(Region::as_str));
-        let asked = upgrade(namespace.as_ref(), &name, hint, header, &value, join.protocol, self.timeout_ms);
-        let response = asked.await.map_err(worker::Error::from)?;
-        let response: web_sys::Response = response.dyn_into().map_err(worker::Error::from)?;
-        if response.status() == 101 { Ok(response) } else { Err(refused(response.into()).await?) }
+        let response = self.upgrade(BINDING, &join.workspace.to_string(), join, (header, &value)).await?;
+        if response.status() == 101 {
+            return Ok(response);
+        }
+        let answer = Response::from(response).text().await?;
+        match Sent::from_header(&answer) {
+            Ok(sent) => self.connect_to(&sent, join).await,
+            Err(_) => Err(PresenceError::Refused(
+                serde_json::from_str::<Turned>(&answer).map_err(IdentityError::from)?.into(),
+            )),
+        }
+    }
+
+    /// The room has no place left and has sent the socket to a shard. If that fails, the room sends the next one elsewhere.
+    async fn connect_to(&self, sent: &Sent, join: &Join<'_>) -> Result<web_sys::Response, PresenceError> {
+        let (name, value) = (presence_shard::client::name(join.workspace, sent.shard), sent.to_header()?);
+        let response = self.upgrade(presence_shard::BINDING, &name, join, (Sent::HEADER, &value)).await?;
+        if response.status() == 101 {
+            return Ok(response);
+        }
+        let refusal = Refusal::new(Code::Overloaded, "A part of the room takes no more sockets. Try again.");
+        Err(PresenceError::Refused(refusal.with_retry_after(1)))
+    }
+
+    async fn upgrade(
+        &self,
+        binding: &str,
+        name: &str,
+        join: &Join<'_>,
+        (header, value): (&str, &str),
+    ) -> Result<web_sys::Response, PresenceError> {
+        let namespace = self.env.durable_object(binding)?;
+        let hint = join.hint.map(Region::as_str);
+        let asked = upgrade(namespace.as_ref(), name, hint, header, value, join.protocol, self.timeout_ms);
+        Ok(asked.await.map_err(worker::Error::from)?.dyn_into().map_err(worker::Error::from)?)
+    }
+
+    /// A shard's report; when the shard woke that was heard last.
+    pub(crate) async fn report(&self, workspace: WorkspaceId, report: String) -> Result<u64, RpcError> {
+        self.call(workspace, &Command::Report { workspace, report }).await
     }
 
     /// Opens a stream of events for an admitted reader, after the last event he has.

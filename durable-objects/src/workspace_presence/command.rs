@@ -1,6 +1,6 @@
 //! What Worker and object say to each other. Both may be of another version: new members have defaults.
 
-use drey_core::id::UserId;
+use drey_core::id::{UserId, WorkspaceId};
 use drey_core::presence::{Places, ScopeNews};
 use drey_core::refusal::{Code, Refusal};
 use drey_core::sync::ClientId;
@@ -37,6 +37,8 @@ pub(super) enum Command {
     Listen { identity: String, last_event: Option<String>, at: Option<Places> },
     /// Scopes of sync have moved.
     Notice { scopes: Vec<ScopeNews> },
+    /// A shard has news; the reply says when the shard woke that was heard last.
+    Report { workspace: WorkspaceId, report: String },
     /// The room is to be restarted: all sockets close for a moment.
     Drain {
         #[serde(default)]

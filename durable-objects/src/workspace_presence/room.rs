@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use drey_core::presence::{
-    Audience, Connection, Effect, Identity, Peer, Places, Room, ServerFrame, Settings, close, spread,
+    Connection, Effect, Identity, Links, Peer, Places, Room, ServerFrame, Settings, close, spread,
 };
 use drey_core::refusal::{Code, Refusal};
 use serde::{Deserialize, Serialize};
-use worker::{State, WebSocket};
+use worker::{Date, State, WebSocket};
 
 use super::beats::Beats;
 use super::socket;
@@ -29,6 +29,8 @@ pub(super) struct Present<View, Key> {
 pub(super) struct Hall {
     pub(super) room: Room,
     sockets: BTreeMap<Connection, WebSocket>,
+    /// The sockets that are elsewhere.
+    pub(super) links: Links,
     beats: Beats,
     streams: Streams,
 }
@@ -62,7 +64,8 @@ impl Hall {
             }
         }
         send_away(&unknown, &settings);
-        Self { room: Room::restore(settings, peers, now_ms), sockets, beats, streams: Streams::new(now_ms) }
+        let (room, links) = (Room::restore(settings, peers, now_ms), Links::new(now_ms));
+        Self { room, sockets, links, beats, streams: Streams::new(now_ms) }
     }
 
     /// Lets a client in and keeps its socket.
@@ -88,7 +91,7 @@ impl Hall {
     }
 
     pub(super) fn occupants(&self) -> Occupants {
-        (self.room.peers().next().map(|peer| peer.identity.workspace), self.sockets())
+        (self.room.peers().next().map(|peer| peer.identity.workspace), self.sockets() + self.links.count())
     }
 
     /// Lets somebody in who only hears; the frames for him, unless he was told what he has missed.
@@ -136,36 +139,38 @@ impl Hall {
     /// Does what the room decided, in order. A socket that cannot be sent to is ending: its own event will say so.
     pub(super) fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
+            if self.is_elsewhere(&effect) {
+                continue;
+            }
             match effect {
                 Effect::Send { to, text } => match self.sockets.get(&to) {
                     Some(socket) => socket::send(socket, &socket::encode(&text)),
                     None => self.streams.send(to, &text),
                 },
                 Effect::Broadcast { to, text } => {
-                    self.broadcast(&to, &text);
+                    socket::send_to(&self.sockets, &to, &text);
                     let gone = self.streams.tell(&to, &text);
                     self.left(gone);
                 }
                 Effect::Save { of } => self.save(of),
-                Effect::Close { connection, code, reason } => self.close(connection, code, reason),
+                Effect::Close { connection, code, reason } => self.close(connection, code, &reason),
                 Effect::Forget { connection } => self.forget(connection),
             }
         }
     }
 
-    /// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
-    fn broadcast(&self, to: &Audience, text: &str) {
-        let encoded = socket::encode(text);
-        match to {
-            Audience::AllBut(others) => {
-                let these = self.sockets.iter().filter(|(connection, _)| !others.contains(connection));
-                these.for_each(|(_, socket)| socket::send(socket, &encoded));
-            }
-            Audience::Only(these) => {
-                let these = these.iter().filter_map(|connection| self.sockets.get(connection));
-                these.for_each(|socket| socket::send(socket, &encoded));
-            }
+    /// Whether an effect is for a shard, which is told with the next orders.
+    fn is_elsewhere(&mut self, effect: &Effect) -> bool {
+        if self.links.is_empty() {
+            return false;
         }
+        let of = if let Effect::Save { of } = effect { self.room.peer(*of) } else { None };
+        let is_elsewhere = self.links.take(effect, of);
+        let now_ms = Date::now().as_millis();
+        for shard in self.links.overflown() {
+            self.room.lag(shard, now_ms);
+        }
+        is_elsewhere
     }
 
     fn save(&self, of: Connection) {

@@ -3,7 +3,9 @@
 //! In scope: calls into JavaScript that cannot panic: the `worker` crate unwraps several of these, and a panic resets
 //! every object of the isolate. Out of scope: which socket, and why.
 
-use drey_core::presence::{Connection, PING, PONG};
+use std::collections::BTreeMap;
+
+use drey_core::presence::{Audience, Connection, PING, PONG};
 use worker::js_sys::{Date, Function, Reflect};
 use worker::wasm_bindgen::JsCast as _;
 use worker::wasm_bindgen::JsValue;
@@ -21,58 +23,73 @@ extern "C" {
 }
 
 /// Has the runtime answer pings without waking the object. The setting outlives hibernation; setting it again is free.
-pub(super) fn answer_pings(state: &State) {
+pub(crate) fn answer_pings(state: &State) {
     // If this fails, pings wake the object and the room answers them.
     let _ = WebSocketRequestResponsePair::new(PING, PONG)
         .and_then(|pair| state.as_raw().set_websocket_auto_response(&pair));
 }
 
 /// Keeps the socket over hibernation, tagged with its connection.
-pub(super) fn accept(state: &State, socket: &WebSocket, connection: Connection) -> Result<(), JsValue> {
+pub(crate) fn accept(state: &State, socket: &WebSocket, connection: Connection) -> Result<(), JsValue> {
     let tag = JsValue::from_str(&connection.0.to_string());
     state.as_raw().accept_websocket_with_tags(socket.as_ref(), vec![tag])
 }
 
 /// Every socket the runtime holds, closing ones included.
-pub(super) fn all(state: &State) -> Vec<WebSocket> {
+pub(crate) fn all(state: &State) -> Vec<WebSocket> {
     state.as_raw().get_websockets().unwrap_or_default().into_iter().map(WebSocket::from).collect()
 }
 
 /// The connection a socket is tagged with.
-pub(super) fn connection(state: &State, socket: &WebSocket) -> Option<Connection> {
+pub(crate) fn connection(state: &State, socket: &WebSocket) -> Option<Connection> {
     let tags = state.as_raw().get_tags(socket.as_ref()).ok()?;
     tags.first()?.parse().ok().map(Connection)
 }
 
 /// A text as JavaScript holds it.
-pub(super) fn encode(text: &str) -> JsValue {
+pub(crate) fn encode(text: &str) -> JsValue {
     JsValue::from_str(text)
 }
 
 /// Sends. A socket that is closing refuses, and its own event follows.
-pub(super) fn send(socket: &WebSocket, encoded: &JsValue) {
+pub(crate) fn send(socket: &WebSocket, encoded: &JsValue) {
     let socket: &web_sys::WebSocket = socket.as_ref();
     let _ = socket.unchecked_ref::<Sender>().send_encoded(encoded);
 }
 
+/// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
+pub(crate) fn send_to(sockets: &BTreeMap<Connection, WebSocket>, to: &Audience, text: &str) {
+    let encoded = encode(text);
+    match to {
+        Audience::AllBut(others) => {
+            let these = sockets.iter().filter(|(connection, _)| !others.contains(connection));
+            these.for_each(|(_, socket)| send(socket, &encoded));
+        }
+        Audience::Only(these) => {
+            let these = these.iter().filter_map(|connection| sockets.get(connection));
+            these.for_each(|socket| send(socket, &encoded));
+        }
+    }
+}
+
 /// Closes. A socket that is closed already refuses, which is as well.
-pub(super) fn close(socket: &WebSocket, code: u16, reason: &str) {
+pub(crate) fn close(socket: &WebSocket, code: u16, reason: &str) {
     let _ = socket.close(Some(code), Some(reason));
 }
 
 /// Remembers a text over hibernation; at most 16,384 bytes, one for each character of ASCII.
-pub(super) fn attach(socket: &WebSocket, text: &str) {
+pub(crate) fn attach(socket: &WebSocket, text: &str) {
     // It fails only above the limit, which no peer reaches (`the_largest_peer_fits_an_attachment` is the law).
     let _ = socket.serialize_attachment(text);
 }
 
 /// The text remembered; empty if there is none.
-pub(super) fn attachment(socket: &WebSocket) -> String {
+pub(crate) fn attachment(socket: &WebSocket) -> String {
     socket.deserialize_attachment().ok().flatten().unwrap_or_default()
 }
 
 /// When the runtime last answered a ping of this socket, in milliseconds since 1970. The `worker` crate does not bind it.
-pub(super) fn last_ping_ms(state: &State, socket: &WebSocket) -> Option<u64> {
+pub(crate) fn last_ping_ms(state: &State, socket: &WebSocket) -> Option<u64> {
     let object: &JsValue = state.as_raw().as_ref();
     let method = Reflect::get(object, &JsValue::from_str("getWebSocketAutoResponseTimestamp")).ok()?;
     let socket: &web_sys::WebSocket = socket.as_ref();

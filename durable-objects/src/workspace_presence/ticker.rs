@@ -6,31 +6,40 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use worker::js_sys::Function;
-use worker::wasm_bindgen::prelude::{Closure, wasm_bindgen};
-use worker::wasm_bindgen::{JsCast as _, JsValue};
-use worker::{Date, State};
+use drey_core::id::WorkspaceId;
+use drey_core::presence::{Connection, Settings};
+use worker::{Date, Env, State};
 
 use super::room::Hall;
-use drey_core::presence::{Connection, Settings};
-
-#[wasm_bindgen]
-extern "C" {
-    #[wasm_bindgen(catch, js_name = setTimeout)]
-    fn set_timeout(callback: &Function, ms: u32) -> Result<JsValue, JsValue>;
-}
+use crate::timer::Timer;
 
 /// A room that is restored when it is first needed, and its timer.
 #[derive(Clone, Debug)]
 pub(super) struct Ticker {
     /// None until the first event after a start or a hibernation.
     hall: Rc<RefCell<Option<Hall>>>,
-    is_set: Rc<Cell<bool>>,
+    tick: Timer,
+    /// When to try shards again that did not answer: the tick does not wait for them.
+    retry: Timer,
+    pub(super) env: Env,
+    /// Whose room; known to a room that has shards, for they are named after it.
+    pub(super) workspace: Rc<Cell<Option<WorkspaceId>>>,
 }
 
 impl Ticker {
-    pub(super) fn new() -> Self {
-        Self { hall: Rc::default(), is_set: Rc::default() }
+    pub(super) fn new(env: Env) -> Self {
+        let (tick, retry) = (Timer::default(), Timer::default());
+        Self { hall: Rc::default(), tick, retry, env, workspace: Rc::default() }
+    }
+
+    /// Whether the room is restored.
+    pub(super) fn is_open(&self) -> bool {
+        self.hall.borrow().is_some()
+    }
+
+    /// One step of a room that is restored.
+    pub(super) fn if_open<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> Option<T> {
+        self.hall.borrow_mut().as_mut().map(step)
     }
 
     /// One step of the room.
@@ -50,20 +59,17 @@ impl Ticker {
     /// Tells what is due, and sees to it that the rest is told when it is.
     pub(super) fn settle(&self) {
         let now_ms = Date::now().as_millis();
-        let Some(at_ms) = self.flush(now_ms) else { return };
-        if self.is_set.replace(true) {
-            return;
+        if let Some(at_ms) = self.flush(now_ms) {
+            self.settle_at(&self.tick, at_ms, now_ms);
         }
+        if let Some(at_ms) = self.send_orders(now_ms) {
+            self.settle_at(&self.retry, at_ms, now_ms);
+        }
+    }
+
+    fn settle_at(&self, timer: &Timer, at_ms: u64, now_ms: u64) {
         let ticker = self.clone();
-        let fire = Closure::once_into_js(move || {
-            ticker.is_set.set(false);
-            ticker.settle();
-        });
-        // A timer that fires a little early must not fire again at once, many times.
-        let wait_ms = u32::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX).max(1);
-        if set_timeout(fire.unchecked_ref(), wait_ms).is_err() {
-            self.is_set.set(false);
-        }
+        timer.set(at_ms.saturating_sub(now_ms), move || ticker.settle());
     }
 
     /// Tells what is due; when the next is, if there is more.

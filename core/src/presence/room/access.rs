@@ -13,6 +13,11 @@ const RETRY_FULL_S: u32 = 5;
 /// Narrowings matter to joins that are under way, a few seconds at most; more of them than this are forgotten together.
 const MOST_NARROWED: usize = 1000;
 
+/// The room has no seat.
+pub(super) fn full() -> Refusal {
+    Refusal::new(Code::Overloaded, "The room is full.").with_retry_after(RETRY_FULL_S)
+}
+
 impl Room {
     /// Access of a user was narrowed at this epoch (0: not known): his sockets close, and a join that was admitted
     /// before it is refused.
@@ -58,7 +63,7 @@ impl Room {
         if identity.expires_at_ms <= now_ms {
             return Err(Refusal::new(Code::TokenExpired, "The token has expired."));
         }
-        if self.narrowed.get(&identity.user_id).is_some_and(|epoch| *epoch > identity.authz_epoch) {
+        if self.is_outdated(identity) {
             let detail = "Access to the workspace has just changed. Retry after the time given.";
             return Err(Refusal::new(Code::GateUnavailable, detail).with_retry_after(1));
         }
@@ -69,15 +74,22 @@ impl Room {
             Some(_) => return Ok(()),
             None => {}
         }
-        if self.peers.len() >= self.settings.max_peers {
-            return Err(Refusal::new(Code::Overloaded, "The room is full.").with_retry_after(RETRY_FULL_S));
+        if self.peers.len().saturating_add(self.promised.len()) >= self.settings.capacity() {
+            return Err(full());
         }
-        let own = self.peers.values().filter(|peer| peer.identity.user_id == identity.user_id).count();
+        let seated = self.peers.values().map(|peer| &peer.identity);
+        let all = seated.chain(self.promised.iter().map(|promise| &promise.identity));
+        let own = all.filter(|known| known.user_id == identity.user_id).count();
         if own < self.settings.max_per_user {
             return Ok(());
         }
         let detail = format!("You have {own} connections to this room already. Close one, or reuse its client id.");
         Err(Refusal::new(Code::QuotaExceeded, detail).with_retry_after(RETRY_FULL_S))
+    }
+
+    /// Whether access was narrowed after this admission.
+    pub(super) fn is_outdated(&self, identity: &Identity) -> bool {
+        self.narrowed.get(&identity.user_id).is_some_and(|epoch| *epoch > identity.authz_epoch)
     }
 
     /// The first to come starts the period.

@@ -23,12 +23,20 @@ impl Room {
         let (code, retry_after_ms) = (close::RESTART, Some(retry_after_ms));
         let text = ServerFrame::Error { code, detail: REASON, retry_after_ms }.to_text();
         let mut effects =
-            vec![Effect::Send { to: socket, text }, Effect::Close { connection: socket, code, reason: REASON }];
+            vec![Effect::Send { to: socket, text }, Effect::Close { connection: socket, code, reason: REASON.into() }];
         let peer = self.seats.remove(&socket).and_then(|seat| self.peers.remove(&seat.client_id));
         if let Some(peer) = peer.filter(|peer| peer.state.is_some()) {
             // A number of its own: the end of the socket is still to be heard.
             let connection = self.next_connection(now_ms);
-            self.seat(Peer { connection, beats: true, behind_ms: 0, hears: None, seen_at_ms: now_ms, ..peer });
+            self.seat(Peer {
+                connection,
+                shard: 0,
+                beats: true,
+                behind_ms: 0,
+                hears: None,
+                seen_at_ms: now_ms,
+                ..peer
+            });
             effects.push(Effect::Save { of: connection });
         }
         effects

@@ -5,15 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::rate::Rate;
+use super::super::rate::{Held, Rate};
 use super::super::{ScopeNews, Shown};
 use super::audience::News;
 use super::reading::Reading;
 use super::{Connection, Effect, Peer, Places, Room};
 use crate::sync::ClientId;
-
-/// Less than the idle time after which an object hibernates.
-const RECENT_MS: u64 = 5_000;
 
 /// A socket and what it may say.
 #[derive(Clone, Debug)]
@@ -21,13 +18,12 @@ pub(super) struct Seat {
     pub(super) client_id: ClientId,
     pub(super) rate: Rate,
     pub(super) reading: Reading,
-    /// The newest of what came faster than the rate.
-    pub(super) held: Option<(u64, Shown)>,
+    pub(super) held: Held,
 }
 
 impl Seat {
     pub(super) fn new(client_id: ClientId) -> Self {
-        Self { client_id, rate: Rate::default(), reading: Reading::default(), held: None }
+        Self { client_id, rate: Rate::default(), reading: Reading::default(), held: Held::default() }
     }
 }
 
@@ -62,6 +58,12 @@ impl Fanout {
         let change = self.changed.entry(client_id).or_default();
         (change.by, change.clock) = (by, clock);
         change.was.join(was);
+    }
+
+    /// A client has changed, and nobody knows where it was.
+    pub(super) fn note_anywhere(&mut self, client_id: ClientId, by: Connection, clock: u64) {
+        self.note(client_id.clone(), by, clock, Places::default());
+        self.changed.entry(client_id).or_default().anywhere = true;
     }
 }
 
@@ -110,18 +112,15 @@ impl Room {
     /// After a hibernation everybody has been told everything: a pending tick keeps a room awake. After a crash within a
     /// tick somebody may not have been: whoever has just spoken is told again. It takes ten idle seconds to hibernate.
     pub(super) fn retell(&mut self, now_ms: u64) {
-        let recent = self.peers.values().filter(|peer| now_ms.saturating_sub(peer.seen_at_ms) < RECENT_MS);
-        for peer in recent.filter(|peer| peer.clock > 0) {
-            let change = Change { by: peer.connection, clock: peer.clock, was: Places::default(), anywhere: true };
-            self.fanout.changed.insert(peer.identity.client_id.clone(), change);
+        for peer in self.peers.values().filter(|peer| peer.is_recent(now_ms) && peer.clock > 0) {
+            self.fanout.note_anywhere(peer.identity.client_id.clone(), peer.connection, peer.clock);
         }
     }
 
     pub(super) fn update(&mut self, connection: Connection, clock: u64, shown: Shown) -> Vec<Effect> {
-        let Some(peer) = self.peer_mut(connection).filter(|peer| clock > peer.clock) else { return Vec::new() };
+        let Some(peer) = self.peer_mut(connection) else { return Vec::new() };
         let is_seen = peer.state.is_some() || shown.state.is_some();
-        let was = std::mem::replace(&mut peer.at, shown.at);
-        (peer.clock, peer.state, peer.moved_ms) = (clock, shown.state, peer.seen_at_ms);
+        let Some(was) = peer.show(clock, shown) else { return Vec::new() };
         let client_id = peer.identity.client_id.clone();
         if is_seen {
             self.fanout.note(client_id, connection, clock, was);
@@ -131,12 +130,8 @@ impl Room {
 
     /// Keeps the newest of the states that come too fast.
     pub(super) fn hold(&mut self, connection: Connection, clock: u64, shown: Shown) -> Vec<Effect> {
-        if let Some(seat) = self.seats.get_mut(&connection) {
-            let newer = seat.held.as_ref().is_none_or(|(held, _)| *held < clock);
-            if newer {
-                seat.held = Some((clock, shown));
-                self.fanout.holding.insert(connection);
-            }
+        if self.seats.get_mut(&connection).is_some_and(|seat| seat.held.keep(clock, shown)) {
+            self.fanout.holding.insert(connection);
         }
         Vec::new()
     }

@@ -39,7 +39,7 @@ impl Room {
         if peer.behind_ms > 0 { vec![Effect::Save { of: connection }] } else { self.renew(connection) }
     }
 
-    fn renew(&self, connection: Connection) -> Vec<Effect> {
+    pub(super) fn renew(&self, connection: Connection) -> Vec<Effect> {
         let Some(peer) = self.peer(connection) else { return Vec::new() };
         let frames = self.everybody(&peer.identity.client_id, peer.hears.as_ref()).into_iter();
         let sent = frames.map(|frame| Effect::Send { to: connection, text: frame.to_text() });

@@ -64,7 +64,7 @@ fn a_narrowing_closes_every_socket_of_its_user() {
 
 #[test]
 fn a_full_room_takes_nobody_new() {
-    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 0);
+    let mut room = Room::restore(Settings { max_peers: 1, max_shards: 1, ..Settings::DEFAULT }, [], 0);
     join(&mut room, "ada", 1, 10);
     assert_eq!(room.join(identity("bob", 2), 10).expect_err("full").code, Code::Overloaded);
     assert!(room.join(identity("ada", 1), 10).is_ok());

@@ -1,0 +1,128 @@
+//! What rooms and shards say to each other, and examples of a shard. Its laws stand in `tests/laws/presence/shards.rs`.
+
+use super::super::{Room, Seating};
+use super::*;
+use crate::id::{UserId, WorkspaceId};
+use crate::role::WorkspaceRole;
+use crate::sync::ClientId;
+
+fn identity(client: &str) -> Identity {
+    Identity {
+        workspace: WorkspaceId::from_uuid(uuid::Uuid::nil()),
+        client_id: ClientId::parse(client).expect("client"),
+        user_id: UserId::from_uuid(uuid::Uuid::nil()),
+        name: None,
+        role: WorkspaceRole::Viewer,
+        expires_at_ms: 1_000_000,
+        authz_epoch: 5,
+        api_key: None,
+    }
+}
+
+fn opened(settings: Settings) -> Shard {
+    let mut shard = Shard::restore(settings, [], 1_000);
+    assert!(shard.open(identity("c1"), 2, Connection(7), 1_000));
+    shard
+}
+
+/// Room and shard may be of two versions for a while.
+#[test]
+fn reports_and_orders_are_fixed() {
+    let peer = r#"{"connection":7,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"viewer","expires_at_ms":1000000,"authz_epoch":5},"clock":0,"state":null,"seen_at_ms":1000,"shard":2}"#;
+    let (report, _) = opened(Settings::DEFAULT).report(1_000);
+    let text = format!(
+        r#"{{"shard":2,"since":1000,"number":1,"peers":[{}],"asks":[],"acks":[],"ended":[]}}"#,
+        serde_json::json!(peer)
+    );
+    assert_eq!(serde_json::to_string(&report.expect("a report")).expect("json"), text);
+    let ended: Report = serde_json::from_str(
+        r#"{"shard":2,"since":1000,"number":1,"peers":[],"ended":[[7,{"client_id":"c1","clock":3}]]}"#,
+    )
+    .expect("a report");
+    assert_eq!(ended.ended.first().map(|(connection, gone)| (connection.0, gone.clock)), Some((7, 3)));
+    let orders = r#"{"since":1,"number":2,"orders":[{"send":{"to":7,"text":"a"}},{"broadcast":{"to":{"all_but":[7]},"text":"b"}},{"broadcast":{"to":{"only":[7]},"text":"c"}},{"close":{"connection":7,"code":1012,"reason":"d"}}]}"#;
+    let read: Orders = serde_json::from_str(orders).expect("orders");
+    assert_eq!(serde_json::to_string(&read).expect("json"), orders);
+}
+
+#[test]
+fn what_was_not_heard_is_said_again_and_the_newest_of_it() {
+    let mut shard = opened(Settings::DEFAULT);
+    let (first, _) = shard.report(1_000);
+    assert_eq!(shard.report_ms(), None, "one report at a time");
+    shard.frame(Connection(7), r#"{"kind":"update","clock":3,"state":{}}"#, 1_001);
+    shard.failed(first.expect("a report"), 1_002);
+    assert_eq!(shard.report_ms(), Some(1_000 + 2 + RETRY_MS + 33), "not at once");
+    let (again, _) = shard.report(2_000);
+    let again = again.expect("a report");
+    assert_eq!((again.number, again.peers.first().map(|peer| peer.clock)), (2, Some(3)));
+}
+
+#[test]
+fn a_shard_whose_clock_is_behind_is_heard_all_the_same() {
+    let mut shard = opened(Settings::DEFAULT);
+    let (report, _) = shard.report(1_000);
+    shard.answered(report.expect("a report"), 5_000, 1_001);
+    let (again, _) = shard.report(3_000);
+    assert_eq!(again.expect("a report").since, 5_001);
+}
+
+#[test]
+fn a_flood_and_garbage_close_their_sender_and_are_reported() {
+    let settings = Settings { frames_per_s: 1, frames_burst: 1, ..Settings::DEFAULT };
+    for text in ["{", r#"{"kind":"update","clock":1,"state":{}}"#] {
+        let mut shard = opened(settings);
+        let mut effects = Vec::new();
+        for _ in 0..3 {
+            effects.extend(shard.frame(Connection(7), text, 1_000));
+        }
+        assert!(effects.iter().any(|effect| matches!(effect, Effect::Close { connection: Connection(7), .. })));
+        let (report, _) = shard.report(1_000);
+        assert!(report.expect("a report").ended.iter().any(|(connection, _)| *connection == Connection(7)));
+        assert!(shard.peer(Connection(7)).is_none());
+    }
+}
+
+#[test]
+fn late_orders_are_not_carried_out() {
+    let mut shard = opened(Settings::DEFAULT);
+    let orders =
+        |since, number| Orders { since, number, orders: vec![Order::Send { to: Connection(7), text: String::new() }] };
+    assert_eq!(shard.obey(orders(10, 2)).len(), 1);
+    assert_eq!(shard.obey(orders(10, 1)), []);
+    assert_eq!(shard.obey(orders(9, 3)), []);
+    assert_eq!(shard.obey(orders(11, 1)).len(), 1);
+    assert_eq!(shard.obeyed(), 11);
+}
+
+/// A client of two sockets gives a clock to one state on the first and to another on the second, before that has heard what
+/// the first one showed.
+#[test]
+fn of_two_states_of_one_clock_all_objects_keep_the_one_that_was_told() {
+    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 1_000);
+    room.join(identity("c0"), 1_000).expect("joined");
+    let mut shard = Shard::restore(Settings::DEFAULT, [], 1_000);
+    let reported = |room: &mut Room, shard: &mut Shard| room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+    let first = sent(&mut room, &mut shard);
+    shard.frame(first, r#"{"kind":"update","clock":12,"state":{"by":"first"}}"#, 1_000);
+    reported(&mut room, &mut shard);
+    let second = sent(&mut room, &mut shard);
+    reported(&mut room, &mut shard);
+    let keep = Order::Keep { peer: room.peer(second).expect("here").to_attachment() };
+    shard.frame(second, r#"{"kind":"update","clock":12,"state":{"by":"second"}}"#, 1_000);
+    assert_eq!(reported(&mut room, &mut shard), [Effect::Save { of: second }], "the shard is told what is known");
+    shard.obey(Orders { since: 1_000, number: 1, orders: vec![keep] });
+    let kept = shard.peer(second).expect("here");
+    assert_eq!(kept.state.as_deref(), Some(r#"{"by":"first"}"#));
+    assert!(room.peer(second).is_some_and(|known| known.shows_as(kept)));
+    assert_eq!(reported(&mut room, &mut shard), [], "what was taken over is reported, and is known");
+}
+
+/// A seat in the shard.
+fn sent(room: &mut Room, shard: &mut Shard) -> Connection {
+    let seating = room.seat_for(&identity("c1"), &[], 1_000).expect("a seat");
+    let at = if let Seating::Shard { shard, connection } = seating { Some((shard, connection)) } else { None };
+    let (number, connection) = at.expect("the room's own object is full");
+    assert!(shard.open(identity("c1"), number, connection, 1_000));
+    connection
+}
