@@ -109,7 +109,7 @@ pub struct Config {
     pub sync: Retention,
     /// `FEED_LONG_POLL_MS`: how long a long-poll of a scope's log waits. Default 20,000.
     pub long_poll_ms: u64,
-    /// `FEED_QUIET_MS`: how long a push may be told late to a feed at which nobody waited. Default 250.
+    /// `FEED_QUIET_MS`: for how long pushes tell a feed nothing at which nobody waited. Default 1,000.
     pub feed_quiet_ms: u64,
     /// `PRESENCE_QUIET_MS`: how long a push may be told late in a room that nobody was in. Default 1,000.
     pub presence_quiet_ms: u64,
@@ -151,7 +151,7 @@ impl Config {
                 divergence_ms: number(env, "SYNC_DIVERGENCE_RETENTION_MS", NINETY_DAYS_MS)?,
             },
             long_poll_ms: drey_durable_objects::scope_feed::settings(env)?.long_poll_ms,
-            feed_quiet_ms: number(env, "FEED_QUIET_MS", 250)?,
+            feed_quiet_ms: drey_durable_objects::scope_feed::settings(env)?.quiet_ms,
             presence_quiet_ms: number(env, "PRESENCE_QUIET_MS", 1_000)?,
             log_level: log_level(read("LOG_LEVEL").as_deref())?,
             log_console: read("LOG_FORMAT").is_some_and(|value| value == "console"),

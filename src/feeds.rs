@@ -4,7 +4,7 @@
 //!
 //! A feed says whether anybody waits, and an isolate remembers it. Where somebody did, the next push brings its messages
 //! along, and nobody has to read them from Postgres. Where nobody did, they would be read for nothing, and the feed is told
-//! four times a second at most ([`Quiet`]): who comes to wait there meanwhile has his first message late by as much.
+//! nothing at all for a while. It knows of that silence: who comes to wait there meanwhile makes it look by itself.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -19,7 +19,6 @@ use lru::LruCache;
 
 use crate::app::App;
 use crate::edge::clock;
-use crate::quiet::{Quiet, Turn};
 use crate::request::Request;
 
 /// 4,096 scopes of either kind; one that is forgotten is told at once, and without messages.
@@ -29,11 +28,14 @@ const MOST_KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 /// at a time. The others look by themselves.
 const MOST_HEARS: usize = 32;
 
-/// Where somebody waited, and where nobody did, when this isolate last told of a scope.
+/// What the feeds said when this isolate last told them of a push.
 #[derive(Debug)]
-pub struct Feeds {
-    waited: RefCell<LruCache<Scope, ()>>,
-    quiet: Quiet<Scope>,
+pub struct Feeds(RefCell<LruCache<Scope, Said>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    SomebodyWaits,
+    NobodyWaits { silent_until_ms: u64 },
 }
 
 /// Workspace, type and id.
@@ -48,44 +50,34 @@ pub struct Moved {
     pub messages: Option<String>,
 }
 
-/// What a feed is told, and when.
-#[derive(Debug)]
-enum Due {
-    Now(Moved),
-    /// What has been kept for this scope until so many milliseconds are over.
-    After(Scope, u64),
-}
-
 impl Default for Feeds {
     fn default() -> Self {
-        Self { waited: RefCell::new(LruCache::new(MOST_KNOWN)), quiet: Quiet::new(MOST_KNOWN) }
+        Self(RefCell::new(LruCache::new(MOST_KNOWN)))
     }
 }
 
 impl Feeds {
     /// Whether somebody is likely to wait at this scope.
     pub fn expects(&self, workspace: WorkspaceId, scope_type: &str, id: &str) -> bool {
-        self.waited.borrow_mut().get(&(workspace, scope_type.to_owned(), id.to_owned())).is_some()
+        let said = self.0.borrow_mut().get(&(workspace, scope_type.to_owned(), id.to_owned())).copied();
+        said == Some(Said::SomebodyWaits)
     }
 
-    fn due(&self, workspace: WorkspaceId, moved: Moved, now_ms: u64) -> Option<Due> {
-        let Moved { news, messages } = moved;
-        let scope = (workspace, news.scope_type.clone(), news.id.clone());
-        match self.quiet.turn(&scope, vec![news], now_ms) {
-            Turn::Rest => None,
-            Turn::Wait(ms) => Some(Due::After(scope, ms)),
-            Turn::Tell(mut news) => news.pop().map(|news| Due::Now(Moved { news, messages })),
+    /// Whether its feed is to be told now.
+    fn is_due(&self, workspace: WorkspaceId, news: &ScopeNews, now_ms: u64) -> bool {
+        match self.0.borrow_mut().get(&scope(workspace, news)) {
+            Some(Said::NobodyWaits { silent_until_ms }) => *silent_until_ms <= now_ms,
+            Some(Said::SomebodyWaits) | None => true,
         }
     }
 
-    fn keep(&self, scope: Scope, somebody_waits: bool, quiet_until_ms: u64) {
-        if somebody_waits {
-            self.waited.borrow_mut().put(scope, ());
-        } else {
-            self.waited.borrow_mut().pop(&scope);
-            self.quiet.keep(scope, quiet_until_ms);
-        }
+    fn keep(&self, scope: Scope, said: Said) {
+        self.0.borrow_mut().put(scope, said);
     }
+}
+
+fn scope(workspace: WorkspaceId, news: &ScopeNews) -> Scope {
+    (workspace, news.scope_type.clone(), news.id.clone())
 }
 
 /// Tells the feeds of scopes that have moved, beside the answer: first those at which somebody is likely to wait.
@@ -94,28 +86,23 @@ pub fn tell(request: &Request<'_>, hint: Option<Region>, workspace: WorkspaceId,
     moved.sort_by_key(|Moved { news, .. }| !feeds.expects(workspace, &news.scope_type, &news.id));
     moved.truncate(MOST_HEARS);
     let now_ms = clock::now_ms();
-    let due: Vec<Due> = moved.into_iter().filter_map(|moved| feeds.due(workspace, moved, now_ms)).collect();
-    if due.is_empty() {
+    moved.retain(|Moved { news, .. }| feeds.is_due(workspace, news, now_ms));
+    if moved.is_empty() {
         return;
     }
     let (app, env) = (Rc::clone(request.app), request.env.clone());
     request.worker.wait_until(async move {
         let feed = FeedClient { env: &env, hint };
-        join_all(due.into_iter().map(|due| hear(&app, feed, workspace, due))).await;
+        join_all(moved.into_iter().map(|moved| hear(&app, feed, workspace, moved))).await;
     });
 }
 
-async fn hear(app: &App, feed: FeedClient<'_>, workspace: WorkspaceId, due: Due) {
-    let (news, messages) = match due {
-        Due::Now(Moved { news, messages }) => (Some(news), messages),
-        Due::After(scope, wait_ms) => (app.feeds.quiet.after(&scope, wait_ms).await.pop(), None),
-    };
-    let Some(news) = news else { return };
+async fn hear(app: &App, feed: FeedClient<'_>, workspace: WorkspaceId, Moved { news, messages }: Moved) {
+    // Counted from here, so that the feed, which counts from its answer, holds the silence to be longer and not shorter.
+    let silent_until_ms = clock::now_ms().saturating_add(app.config.feed_quiet_ms);
     match feed.hear(workspace, &news, messages).await {
-        Ok(somebody_waits) => {
-            let quiet_until_ms = clock::now_ms().saturating_add(app.config.feed_quiet_ms);
-            app.feeds.keep((workspace, news.scope_type, news.id), somebody_waits, quiet_until_ms);
-        }
+        Ok(true) => app.feeds.keep(scope(workspace, &news), Said::SomebodyWaits),
+        Ok(false) => app.feeds.keep(scope(workspace, &news), Said::NobodyWaits { silent_until_ms }),
         Err(error) => tracing::warn!(target: "notice", %error, "not delivered"),
     }
 }
@@ -124,29 +111,29 @@ async fn hear(app: &App, feed: FeedClient<'_>, workspace: WorkspaceId, due: Due)
 mod tests {
     use super::*;
 
+    fn moved() -> (Feeds, WorkspaceId, ScopeNews) {
+        let news = ScopeNews { scope_type: "project".to_owned(), id: "p".to_owned(), generation: 1, epoch: 1 };
+        (Feeds::default(), WorkspaceId::from_uuid(uuid::Uuid::nil()), news)
+    }
+
     #[test]
     fn a_scope_is_expected_to_be_waited_at_until_its_feed_says_otherwise() {
-        let (feeds, workspace) = (Feeds::default(), WorkspaceId::from_uuid(uuid::Uuid::nil()));
-        let scope = || (workspace, "project".to_owned(), "p".to_owned());
+        let (feeds, workspace, news) = moved();
         assert!(!feeds.expects(workspace, "project", "p"));
-        feeds.keep(scope(), true, 0);
+        feeds.keep(scope(workspace, &news), Said::SomebodyWaits);
         assert!(feeds.expects(workspace, "project", "p") && !feeds.expects(workspace, "project", "q"));
-        feeds.keep(scope(), false, 0);
+        feeds.keep(scope(workspace, &news), Said::NobodyWaits { silent_until_ms: 0 });
         assert!(!feeds.expects(workspace, "project", "p"));
     }
 
     #[test]
-    fn a_feed_at_which_nobody_waits_is_told_late_and_of_the_newest_alone() {
-        let (feeds, workspace) = (Feeds::default(), WorkspaceId::from_uuid(uuid::Uuid::nil()));
-        let scope = || (workspace, "project".to_owned(), "p".to_owned());
-        let at = |epoch| {
-            let news = ScopeNews { scope_type: "project".to_owned(), id: "p".to_owned(), generation: 1, epoch };
-            Moved { news, messages: None }
-        };
-        assert!(matches!(feeds.due(workspace, at(1), 0), Some(Due::Now(Moved { news, .. })) if news.epoch == 1));
-        feeds.keep(scope(), false, 1_000);
-        assert!(matches!(feeds.due(workspace, at(2), 400), Some(Due::After(_, 600))));
-        assert!(feeds.due(workspace, at(3), 500).is_none(), "somebody comes back for it");
-        assert!(matches!(feeds.due(workspace, at(2), 1_000), Some(Due::Now(Moved { news, .. })) if news.epoch == 3));
+    fn a_feed_at_which_nobody_waits_is_told_nothing_until_the_silence_is_over() {
+        let (feeds, workspace, news) = moved();
+        assert!(feeds.is_due(workspace, &news, 0), "it has not said anything yet");
+        feeds.keep(scope(workspace, &news), Said::NobodyWaits { silent_until_ms: 1_000 });
+        assert!(!feeds.is_due(workspace, &news, 999));
+        assert!(feeds.is_due(workspace, &news, 1_000));
+        feeds.keep(scope(workspace, &news), Said::SomebodyWaits);
+        assert!(feeds.is_due(workspace, &news, 1_001));
     }
 }

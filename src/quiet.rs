@@ -1,4 +1,4 @@
-//! News for which nobody was there: told late, and then the newest of it alone.
+//! News for rooms in which nobody was: told late, and then the newest of it alone.
 //!
 //! Who was told that nobody hears him keeps what comes meanwhile, and tells it when a while is over. So what happens a hundred
 //! times a second where nobody looks costs a few calls of an object, and who comes in between hears of it late by that while,
@@ -6,21 +6,21 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use drey_core::id::WorkspaceId;
 use drey_core::presence::ScopeNews;
 use lru::LruCache;
 use worker::Delay;
 
 use crate::edge::clock;
 
-/// Places at which nobody was, as this isolate was told: rooms by their workspace, feeds by their scope.
+/// Rooms in which nobody was, as this isolate was told.
 #[derive(Debug)]
-pub struct Quiet<K: Hash + Eq>(RefCell<LruCache<K, Held>>);
+pub struct Quiet(RefCell<LruCache<WorkspaceId, Held>>);
 
-/// What is to be told at such a place, and when.
+/// What is to be told in such a room, and when.
 #[derive(Debug)]
 struct Held {
     until_ms: u64,
@@ -39,41 +39,41 @@ pub enum Turn {
     Rest,
 }
 
-impl<K: Hash + Eq> Quiet<K> {
-    /// Remembers so many places; one more forgets what was to be told at the oldest.
+impl Quiet {
+    /// Remembers so many rooms; one more forgets what was to be told in the oldest.
     #[must_use]
     pub fn new(most: NonZeroUsize) -> Self {
         Self(RefCell::new(LruCache::new(most)))
     }
 
-    /// What to do with news of this place.
-    pub fn turn(&self, place: &K, news: Vec<ScopeNews>, now_ms: u64) -> Turn {
-        let mut places = self.0.borrow_mut();
-        let Some(held) = places.get_mut(place) else { return Turn::Tell(news) };
+    /// What to do with news for this room.
+    pub fn turn(&self, room: &WorkspaceId, news: Vec<ScopeNews>, now_ms: u64) -> Turn {
+        let mut rooms = self.0.borrow_mut();
+        let Some(held) = rooms.get_mut(room) else { return Turn::Tell(news) };
         let is_first = held.later.is_empty();
         for ScopeNews { scope_type, id, generation, epoch } in news {
             let known = held.later.entry((scope_type, id)).or_default();
             *known = (*known).max((generation, epoch));
         }
         match held.until_ms.checked_sub(now_ms).filter(|left| *left > 0) {
-            None => Turn::Tell(places.pop(place).map(Held::news).unwrap_or_default()),
+            None => Turn::Tell(rooms.pop(room).map(Held::news).unwrap_or_default()),
             Some(left) if is_first => Turn::Wait(left),
             Some(_) => Turn::Rest,
         }
     }
 
     /// What is to be told after so many milliseconds; nothing if somebody else has told it.
-    pub async fn after(&self, place: &K, wait_ms: u64) -> Vec<ScopeNews> {
+    pub async fn after(&self, room: &WorkspaceId, wait_ms: u64) -> Vec<ScopeNews> {
         Delay::from(Duration::from_millis(wait_ms)).await;
-        match self.turn(place, Vec::new(), clock::now_ms()) {
+        match self.turn(room, Vec::new(), clock::now_ms()) {
             Turn::Tell(news) => news,
             Turn::Wait(_) | Turn::Rest => Vec::new(),
         }
     }
 
     /// Nobody was there.
-    pub fn keep(&self, place: K, until_ms: u64) {
-        self.0.borrow_mut().get_or_insert_mut(place, || Held { until_ms, later: BTreeMap::new() });
+    pub fn keep(&self, room: WorkspaceId, until_ms: u64) {
+        self.0.borrow_mut().get_or_insert_mut(room, || Held { until_ms, later: BTreeMap::new() });
     }
 }
 
@@ -92,13 +92,13 @@ mod tests {
         vec![ScopeNews { scope_type: "project".to_owned(), id: "p".to_owned(), generation: 1, epoch }]
     }
 
-    fn quiet() -> Quiet<&'static str> {
-        Quiet::new(NonZeroUsize::MIN)
+    fn quiet() -> (Quiet, WorkspaceId) {
+        (Quiet::new(NonZeroUsize::MIN), WorkspaceId::from_uuid(uuid::Uuid::nil()))
     }
 
     #[test]
     fn where_nobody_is_the_newest_is_told_once_in_a_while() {
-        let (quiet, room) = (quiet(), "room");
+        let (quiet, room) = quiet();
         assert_eq!(quiet.turn(&room, at(1), 0), Turn::Tell(at(1)));
         quiet.keep(room, 1_000);
         assert_eq!(quiet.turn(&room, at(3), 400), Turn::Wait(600));
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn whoever_promised_to_come_back_and_did_not_is_not_waited_for() {
-        let (quiet, room) = (quiet(), "room");
+        let (quiet, room) = quiet();
         quiet.keep(room, 1_000);
         assert_eq!(quiet.turn(&room, at(1), 10), Turn::Wait(990));
         assert_eq!(quiet.turn(&room, at(2), 2_000), Turn::Tell(at(2)));

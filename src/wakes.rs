@@ -23,7 +23,7 @@ const TIMEOUT_MS: u32 = 1_000;
 
 /// Rooms that nobody is in, as this isolate was told.
 #[derive(Debug)]
-pub struct Wakes(Quiet<WorkspaceId>);
+pub struct Wakes(Quiet);
 
 impl Default for Wakes {
     fn default() -> Self {

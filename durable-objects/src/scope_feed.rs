@@ -72,7 +72,7 @@ impl DurableObject for ScopeFeed {
             Command::Hear { generation, epoch, messages } => {
                 self.line.hear(generation, epoch, messages.as_deref());
                 self.line.catch_up();
-                rpc::reply(&self.line.is_awake().then_some(Heard { waiting: true }))
+                rpc::reply(&self.line.somebody_waits().then_some(Heard { waiting: true }))
             }
         }
     }

@@ -137,7 +137,7 @@ test("where nobody waits, or everybody has gone, nothing is brought along", asyn
   });
 });
 
-test("who comes to a scope that is told late because nobody waited there has the next push without a look", async () => {
+test("who comes to a scope whose pushes tell nothing, because nobody waited there, has the next one long before the next look is due", async () => {
   await using neon = await forwarder();
   const vars = { NEON_HTTP_URL: neon.url, FEED_CHECK_MS: "600000", FEED_QUIET_MS: "3000" };
   await using cell = await world().restart(vars, { isolates: 2 });

@@ -31,6 +31,8 @@ const CHUNK_BYTES: u32 = 1024 * 1024;
 const READ_MS: u64 = 5_000;
 /// How often the ends of those who wait are looked at.
 const STEP_MS: u64 = 1_000;
+/// How late the first push may come to a reader who came while pushes were silent.
+const SILENT_LOOK_MS: u64 = 250;
 
 /// Which scope it is.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub(super) struct Line {
     sinks: RefCell<BTreeMap<WaiterId, Sink>>,
     scope: RefCell<Option<Scope>>,
     ticks: Cell<bool>,
+    /// Until then pushes may tell nothing: somebody was told that nobody waits.
+    silent_until_ms: Cell<u64>,
     /// When everybody's access was last looked at.
     looked_ms: Cell<u64>,
 }
@@ -67,6 +71,7 @@ impl Line {
             sinks: RefCell::default(),
             scope: RefCell::default(),
             ticks: Cell::new(false),
+            silent_until_ms: Cell::new(0),
             looked_ms: Cell::new(0),
         }
     }
@@ -167,9 +172,12 @@ impl Line {
         Ok(Some(LogRead { generation: chunk.generation, epoch: chunk.epoch, floor: chunk.floor, messages }))
     }
 
-    /// Whether somebody waits. Those whom a notice has just answered come again at once, so the clock tells, which goes on
-    /// for a while.
-    pub(super) const fn is_awake(&self) -> bool {
+    /// Whether somebody waits, for whoever tells of a push: if not, he tells nothing more for a while. Those whom a notice
+    /// has just answered come again at once, so the clock tells, which goes on for a while.
+    pub(super) fn somebody_waits(&self) -> bool {
+        if !self.ticks.get() {
+            self.silent_until_ms.set(now_ms() + self.settings.quiet_ms);
+        }
         self.ticks.get()
     }
 
@@ -181,7 +189,7 @@ impl Line {
     /// While anybody waits: ends those whose time is over, looks at the scope, and at everybody's access.
     pub(super) async fn tick(self: Rc<Self>) {
         self.looked_ms.set(now_ms());
-        let mut check_ms = now_ms() + self.settings.check_ms;
+        let mut check_ms = self.next_look_ms();
         loop {
             let wait = self.next_end_ms().min(check_ms).saturating_sub(now_ms()).clamp(1, STEP_MS);
             Delay::from(Duration::from_millis(wait)).await;
@@ -195,7 +203,7 @@ impl Line {
                 self.beat();
                 self.look().await;
                 self.catch_up();
-                check_ms = now_ms() + self.settings.check_ms;
+                check_ms = self.next_look_ms();
             }
         }
     }
@@ -204,6 +212,13 @@ impl Line {
     fn beat(&self) {
         let beat = encode(": \n\n");
         self.end_those(|sink| matches!(sink, Sink::Stream { outlet, .. } if !outlet.send(&beat)));
+    }
+
+    /// Who comes while pushes are silent finds what they do not tell. The silence ends here last: who keeps it counts from
+    /// when he asked.
+    fn next_look_ms(&self) -> u64 {
+        let (now, check_ms) = (now_ms(), self.settings.check_ms);
+        now + if now < self.silent_until_ms.get() { check_ms.min(SILENT_LOOK_MS) } else { check_ms }
     }
 
     fn next_end_ms(&self) -> u64 {

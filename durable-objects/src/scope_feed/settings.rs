@@ -14,6 +14,8 @@ pub struct Settings {
     pub sse_ms: u64,
     /// How often the scope is looked at while somebody waits: what a lost notice costs.
     pub check_ms: u64,
+    /// For how long pushes tell nothing once they were told that nobody waits.
+    pub quiet_ms: u64,
     /// How often everybody's access is looked at when nothing says that somebody lost it.
     pub access_ms: u64,
     /// How many may wait, and what is kept for them.
@@ -29,6 +31,7 @@ impl Default for Settings {
             long_poll_ms: 20_000,
             sse_ms: 60_000,
             check_ms: 5_000,
+            quiet_ms: 1_000,
             access_ms: 60_000,
             limits: FeedLimits { waiters: 10_000, per_reader: 200, ring_bytes: RING_BYTES, proof_ms: 60_000 },
         }
@@ -36,7 +39,7 @@ impl Default for Settings {
 }
 
 /// `FEED_LONG_POLL_MS` (20000), `FEED_SSE_MS` (60000), `FEED_CHECK_MS` (5000), `FEED_ACCESS_MS` (60000),
-/// `FEED_MAX_WAITERS` (10000), `FEED_MAX_PER_READER` (200).
+/// `FEED_QUIET_MS` (1000), `FEED_MAX_WAITERS` (10000), `FEED_MAX_PER_READER` (200).
 pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
     let default = Settings::default();
     let access_ms = environment::number(env, "FEED_ACCESS_MS", default.access_ms)?;
@@ -44,6 +47,7 @@ pub fn settings(env: &Env) -> Result<Settings, ConfigError> {
         long_poll_ms: environment::number(env, "FEED_LONG_POLL_MS", default.long_poll_ms)?,
         sse_ms: environment::number(env, "FEED_SSE_MS", default.sse_ms)?,
         check_ms: environment::number(env, "FEED_CHECK_MS", default.check_ms)?,
+        quiet_ms: environment::number(env, "FEED_QUIET_MS", default.quiet_ms)?,
         access_ms,
         limits: FeedLimits {
             waiters: count(env, "FEED_MAX_WAITERS", default.limits.waiters)?,
