@@ -16,6 +16,7 @@ const INPUTS = [
   "core",
   "store",
   "durable-objects",
+  "promises",
   "migrations",
   "scripts",
 ];

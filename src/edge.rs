@@ -6,7 +6,6 @@
 pub mod boundary;
 pub mod clock;
 pub mod crypto;
-pub mod eager;
 pub mod fetch;
 pub mod log;
 pub mod memory;

@@ -37,12 +37,12 @@ pub mod wakes;
 /// Every HTTP request. Each error has become an answer by the time it is here.
 ///
 /// The exported `fetch` of `#[event(fetch)]` would be an `async fn`, with a promise for every request: see
-/// [`edge::eager`].
+/// [`drey_promises`].
 ///
 /// # Errors
 /// Only what the runtime throws while a response is built.
 #[wasm_bindgen]
 pub fn fetch(request: web_sys::Request, env: Env, context: worker::worker_sys::Context) -> Result<JsValue, JsValue> {
     let context = Context::new(context);
-    edge::eager::now_or_promise(async move { pipeline::answer(&request, &env, &context).await.map(JsValue::from) })
+    drey_promises::now_or_promise(async move { pipeline::answer(&request, &env, &context).await.map(JsValue::from) })
 }

@@ -3,6 +3,8 @@
 //! Objects cannot be called by the runtime's own RPC from this build: the classes are proxies that do not derive from
 //! `DurableObject` (workers-rs #726).
 
+use drey_promises::settled;
+use js_sys::Promise;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
@@ -11,14 +13,7 @@ use worker::{Env, Request, Response};
 
 #[wasm_bindgen(module = "/src/hop.js")]
 extern "C" {
-    #[wasm_bindgen(catch)]
-    async fn hop(
-        namespace: &JsValue,
-        name: &str,
-        hint: Option<&str>,
-        command: &str,
-        timeout: u32,
-    ) -> Result<JsValue, JsValue>;
+    fn hop(namespace: &JsValue, name: &str, hint: Option<&str>, command: &str, timeout: u32) -> Promise;
 }
 
 /// Which object: its class by the binding, its name, where to create it, and how long to wait.
@@ -47,8 +42,8 @@ pub async fn call<R: DeserializeOwned>(env: &Env, target: Target<'_>, command: &
     let failed = |detail: String| RpcError { name: target.name.to_owned(), detail };
     let namespace = env.durable_object(target.binding).map_err(|error| failed(error.to_string()))?;
     let text = serde_json::to_string(command).map_err(|error| failed(error.to_string()))?;
-    let reply = hop(namespace.as_ref(), target.name, target.hint, &text, target.timeout_ms).await;
-    let reply = reply.map_err(|error| failed(format!("{error:?}")))?.as_string().unwrap_or_default();
+    let asked = hop(namespace.as_ref(), target.name, target.hint, &text, target.timeout_ms);
+    let reply = settled(&asked).await.map_err(|error| failed(format!("{error:?}")))?.as_string().unwrap_or_default();
     serde_json::from_str(&reply).map_err(|error| failed(error.to_string()))
 }
 

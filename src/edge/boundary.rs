@@ -5,6 +5,8 @@
 
 use std::cell::LazyCell;
 
+use drey_promises::settled;
+use js_sys::Promise;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -16,8 +18,7 @@ extern "C" {
 
     fn learn(names: &str);
 
-    #[wasm_bindgen(catch)]
-    async fn body(request: &web_sys::Request, limit: u32, timeout_ms: u32) -> Result<JsValue, JsValue>;
+    fn body(request: &web_sys::Request, limit: u32, timeout_ms: u32) -> Promise;
 
     #[wasm_bindgen(catch)]
     fn respond(status: u16, headers: &str, bytes: Option<&[u8]>) -> Result<web_sys::Response, JsValue>;
@@ -138,7 +139,7 @@ pub enum BodyError {
 
 /// Reads a body of at most `limit` bytes.
 pub async fn read_body(request: &web_sys::Request, limit: u32, timeout_ms: u32) -> Result<Vec<u8>, BodyError> {
-    let value = body(request, limit, timeout_ms).await.map_err(|_| BodyError::Broken)?;
+    let value = settled(&body(request, limit, timeout_ms)).await.map_err(|_| BodyError::Broken)?;
     if value.is_null() {
         return Err(BodyError::TooLarge);
     }

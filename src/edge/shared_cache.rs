@@ -1,9 +1,10 @@
 //! The platform's Cache API under one name, `drey`: local to a data centre, reached only after admission. What is
 //! stored is not what the client gets: it carries its own max-age and no cookies or ids of a request.
 
-use js_sys::Uint8Array;
+use drey_promises::settled;
+use js_sys::{Promise, Uint8Array};
+use wasm_bindgen::JsCast as _;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast as _, JsValue};
 
 #[wasm_bindgen(module = "/src/edge/shared_cache.js")]
 extern "C" {
@@ -16,11 +17,9 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn body(this: &Found) -> Uint8Array;
 
-    #[wasm_bindgen]
-    async fn find(name: &str, key: &str, patience_ms: u32) -> JsValue;
+    fn find(name: &str, key: &str, patience_ms: u32) -> Promise;
 
-    #[wasm_bindgen(catch)]
-    async fn store(name: &str, key: &str, headers: &str, body: &[u8], seconds: u32) -> Result<(), JsValue>;
+    fn store(name: &str, key: &str, headers: &str, body: &[u8], seconds: u32) -> Promise;
 }
 
 /// Where drey's entries live; apart from the zone's own cache.
@@ -39,15 +38,13 @@ pub struct Stored {
 
 /// Looks an entry up. A cache that fails, or does not answer within a few milliseconds, is a miss.
 pub async fn get(key: &str) -> Option<Stored> {
-    let found = find(NAME, key, PATIENCE_MS).await;
-    if found.is_undefined() {
-        return None;
-    }
+    let found = settled(&find(NAME, key, PATIENCE_MS)).await.ok().filter(|found| !found.is_undefined())?;
     let found: Found = found.unchecked_into();
     Some(Stored { headers: found.headers(), body: found.body().to_vec() })
 }
 
 /// Stores an entry for `seconds`, or says why it could not be stored.
 pub async fn put(key: &str, headers: &str, body: &[u8], seconds: u32) -> Result<(), String> {
-    store(NAME, key, headers, body, seconds).await.map_err(|error| format!("{error:?}"))
+    let storing = store(NAME, key, headers, body, seconds);
+    settled(&storing).await.map(|_| ()).map_err(|error| format!("{error:?}"))
 }

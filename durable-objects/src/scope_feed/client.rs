@@ -6,6 +6,8 @@ use drey_core::id::{ApiKeyId, UserId, WorkspaceId};
 use drey_core::presence::ScopeNews;
 use drey_core::role::Region;
 use drey_core::sync::Offset;
+use drey_promises::settled;
+use js_sys::Promise;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -17,14 +19,19 @@ use crate::rpc::{self, RpcError, Target};
 
 #[wasm_bindgen(module = "/src/scope_feed/feed.js")]
 extern "C" {
-    #[wasm_bindgen(catch)]
-    pub(crate) async fn open(
-        namespace: &JsValue,
-        name: &str,
-        hint: Option<&str>,
-        command: &str,
-        timeout: u32,
-    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(js_name = open)]
+    fn opening(namespace: &JsValue, name: &str, hint: Option<&str>, command: &str, timeout: u32) -> Promise;
+}
+
+/// Calls an object for a stream of events.
+pub(crate) async fn open(
+    namespace: &JsValue,
+    name: &str,
+    hint: Option<&str>,
+    command: &str,
+    timeout: u32,
+) -> Result<JsValue, JsValue> {
+    settled(&opening(namespace, name, hint, command, timeout)).await
 }
 
 /// A request to wait, between Worker and object.

@@ -3,7 +3,8 @@
 //! In scope: sending one body inside the deadline. Out of scope: what it says, and whether it is sent again.
 
 use drey_core::retry::Effect;
-use js_sys::Uint8Array;
+use drey_promises::settled;
+use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -24,14 +25,7 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn bytes(this: &Posted) -> Uint8Array;
 
-    #[wasm_bindgen(catch)]
-    async fn post(
-        url: &str,
-        connection: &str,
-        read_only: bool,
-        body: &[u8],
-        timeout_ms: u32,
-    ) -> Result<JsValue, JsValue>;
+    fn post(url: &str, connection: &str, read_only: bool, body: &[u8], timeout_ms: u32) -> Promise;
 }
 
 /// Milliseconds since 1970.
@@ -73,8 +67,8 @@ fn network(error: &JsValue) -> Failure {
 /// Status and body. A body that is not UTF-8 is not Neon's: it is read as far as it goes and then does not parse.
 async fn send(endpoint: &Endpoint, body: &str, effect: Effect, timeout_ms: u32) -> Result<(u16, String), JsValue> {
     let read_only = effect == Effect::Read;
-    let posted: Posted =
-        post(&endpoint.url, endpoint.connection.expose(), read_only, body.as_bytes(), timeout_ms).await?.into();
+    let posting = post(&endpoint.url, endpoint.connection.expose(), read_only, body.as_bytes(), timeout_ms);
+    let posted: Posted = settled(&posting).await?.unchecked_into();
     let bytes = posted.bytes().to_vec();
     let text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     Ok((posted.status(), text))
