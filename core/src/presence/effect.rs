@@ -34,8 +34,8 @@ pub struct Settings {
     pub ticket_ms: u64,
     /// What changes within so many milliseconds goes out as one frame; doubled by each thousand sockets.
     pub tick_ms: u64,
-    /// How often a socket that is sent frames has to say that it has read them, in milliseconds. One that is asked and
-    /// does not answer for as long is sent nothing more until it does.
+    /// How often a socket of a small room that is sent frames has to say that it has read them, in milliseconds. One that
+    /// is asked and does not answer for as long is sent nothing more until it does.
     pub probe_ms: u64,
     /// After so many milliseconds without being sent anything it is closed.
     pub shed_ms: u64,
@@ -72,6 +72,22 @@ impl Settings {
     pub fn tick_of(&self, sockets: usize) -> u64 {
         let thousandths = self.tick_ms.saturating_mul(u64::try_from(sockets).unwrap_or(u64::MAX));
         self.tick_ms.saturating_add(thousandths / 1000)
+    }
+
+    /// How long the first change of a room of so many sockets waits for others to go out with: 55 ms at a thousand, hardly
+    /// at all in a small room, and never longer than a tick. A frame costs a thousand sends there, and a change is as fresh
+    /// after a hundred milliseconds as at once: 55 of waiting, up to 40 until the last socket is sent it.
+    pub(super) fn gather_of(&self, sockets: usize) -> u64 {
+        let thousandths = self.tick_ms.saturating_mul(u64::try_from(sockets).unwrap_or(u64::MAX));
+        (thousandths / 600).min(self.tick_of(sockets))
+    }
+
+    /// How often a socket of a room of so many has to say that it has read what it was sent, if that is little: every 5 s,
+    /// 10 s in a room of a hundred, 55 s in one of a thousand. An answer costs as much as a state, and so there are never
+    /// more than twenty a second: `n / (5 * (1 + n / 100))`.
+    pub(super) fn probe_of(&self, sockets: usize) -> u64 {
+        let hundreds = u64::try_from(sockets / 100).unwrap_or(u64::MAX);
+        self.probe_ms.saturating_mul(hundreds.saturating_add(1))
     }
 }
 

@@ -62,6 +62,7 @@ impl Room {
             }
         }
         room.ends_ms = room.earliest_end();
+        room.ask_anew(now_ms);
         room.retell(now_ms);
         room
     }
@@ -121,6 +122,7 @@ impl Room {
     /// As [`Room::join`].
     pub fn beat(&mut self, identity: Identity, clock: u64, shown: Shown, now_ms: u64) -> Result<Vec<Effect>, Refusal> {
         self.admit(&identity, now_ms)?;
+        self.fanout.now_ms = now_ms;
         if let Some(held) = self.peers.get_mut(&identity.client_id) {
             let connection = held.connection;
             held.seen_at_ms = held.seen_at_ms.max(now_ms);
@@ -147,6 +149,7 @@ impl Room {
 
     /// A text frame came. A bad one closes its sender, and nobody else notices more than a leave.
     pub fn frame(&mut self, connection: Connection, text: &str, now_ms: u64) -> Vec<Effect> {
+        self.fanout.now_ms = now_ms;
         let settings = self.settings;
         let Some(pace) = self.seats.get_mut(&connection).map(|seat| seat.rate.hear(&settings, now_ms)) else {
             return vec![Effect::Close { connection, code: close::RESTART, reason: "unknown connection".into() }];

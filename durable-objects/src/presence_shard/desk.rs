@@ -174,7 +174,7 @@ impl Inner {
             match effect {
                 Effect::Send { to, text } => {
                     if let Some(socket) = self.sockets.get(&to) {
-                        socket::send(socket, &socket::encode(&text));
+                        socket::send(socket, &text);
                     }
                 }
                 Effect::Broadcast { to, text } => socket::send_to(&self.sockets, &to, &text),

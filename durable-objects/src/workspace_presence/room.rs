@@ -144,7 +144,7 @@ impl Hall {
             }
             match effect {
                 Effect::Send { to, text } => match self.sockets.get(&to) {
-                    Some(socket) => socket::send(socket, &socket::encode(&text)),
+                    Some(socket) => socket::send(socket, &text),
                     None => self.streams.send(to, &text),
                 },
                 Effect::Broadcast { to, text } => {
@@ -205,7 +205,7 @@ fn send_away(sockets: &[WebSocket], settings: &Settings) {
     for (index, socket) in sockets.iter().enumerate() {
         let retry_after_ms = Some(spread(settings.drain_ms, index, sockets.len()));
         let text = ServerFrame::Error { code, detail, retry_after_ms }.to_text();
-        socket::send(socket, &socket::encode(&text));
+        socket::send(socket, &text);
         socket::close(socket, code, detail);
     }
 }

@@ -6,20 +6,17 @@
 use std::collections::BTreeMap;
 
 use drey_core::presence::{Audience, Connection, PING, PONG};
-use worker::js_sys::{Date, Function, Reflect};
+use worker::js_sys::{Array, Date, Function, Reflect};
 use worker::wasm_bindgen::JsCast as _;
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::worker_sys::WebSocketRequestResponsePair;
 use worker::{State, WebSocket, web_sys};
 
-#[wasm_bindgen]
+#[wasm_bindgen(module = "/src/workspace_presence/sockets.js")]
 extern "C" {
-    /// A socket as an object with `send`, so that one encoded text can go to many.
-    type Sender;
-
-    #[wasm_bindgen(method, catch, js_name = send)]
-    fn send_encoded(this: &Sender, text: &JsValue) -> Result<(), JsValue>;
+    #[wasm_bindgen(js_name = sendAll)]
+    fn send_all(sockets: &Array, text: &str);
 }
 
 /// Has the runtime answer pings without waking the object. The setting outlives hibernation; setting it again is free.
@@ -46,30 +43,29 @@ pub(crate) fn connection(state: &State, socket: &WebSocket) -> Option<Connection
     tags.first()?.parse().ok().map(Connection)
 }
 
-/// A text as JavaScript holds it.
-pub(crate) fn encode(text: &str) -> JsValue {
-    JsValue::from_str(text)
-}
-
 /// Sends. A socket that is closing refuses, and its own event follows.
-pub(crate) fn send(socket: &WebSocket, encoded: &JsValue) {
-    let socket: &web_sys::WebSocket = socket.as_ref();
-    let _ = socket.unchecked_ref::<Sender>().send_encoded(encoded);
+pub(crate) fn send(socket: &WebSocket, text: &str) {
+    send_these([socket].into_iter(), text);
 }
 
-/// Encodes once and sends to all: each text that crosses into JavaScript is copied there.
+/// Sends to all: the text crosses into JavaScript once, and is copied there.
 pub(crate) fn send_to(sockets: &BTreeMap<Connection, WebSocket>, to: &Audience, text: &str) {
-    let encoded = encode(text);
     match to {
         Audience::AllBut(others) => {
             let these = sockets.iter().filter(|(connection, _)| !others.contains(connection));
-            these.for_each(|(_, socket)| send(socket, &encoded));
+            send_these(these.map(|(_, socket)| socket), text);
         }
-        Audience::Only(these) => {
-            let these = these.iter().filter_map(|connection| sockets.get(connection));
-            these.for_each(|socket| send(socket, &encoded));
-        }
+        Audience::Only(these) => send_these(these.iter().filter_map(|connection| sockets.get(connection)), text),
     }
+}
+
+fn send_these<'s>(sockets: impl Iterator<Item = &'s WebSocket>, text: &str) {
+    let these = Array::new();
+    for socket in sockets {
+        let socket: &web_sys::WebSocket = socket.as_ref();
+        these.push(socket);
+    }
+    send_all(&these, text);
 }
 
 /// Closes. A socket that is closed already refuses, which is as well.

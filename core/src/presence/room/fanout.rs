@@ -1,7 +1,8 @@
 //! What the others are told, and when.
 //!
 //! Changes are collected and go out together, once a tick: of a peer that changed ten times the others hear the last
-//! state, and of one that has gone meanwhile only that. A room that was quiet for a tick tells at once.
+//! state, and of one that has gone meanwhile only that. A small room that was quiet for a tick tells at once; in a large
+//! one, where telling is dear, the first change waits for others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,11 +51,19 @@ pub(super) struct Fanout {
     holding: BTreeSet<Connection>,
     /// When the last frames went out.
     told_ms: u64,
+    /// The latest time heard of, and when the first of what is to be told changed: by that time, so not later.
+    pub(super) now_ms: u64,
+    first_ms: u64,
+    /// How many bytes of frames have gone out.
+    pub(super) told: u64,
 }
 
 impl Fanout {
     /// A client that was in these places has changed.
     pub(super) fn note(&mut self, client_id: ClientId, by: Connection, clock: u64, was: Places) {
+        if self.changed.is_empty() {
+            self.first_ms = self.now_ms;
+        }
         let change = self.changed.entry(client_id).or_default();
         (change.by, change.clock) = (by, clock);
         change.was.join(was);
@@ -71,14 +80,15 @@ impl Room {
     /// When to call [`Room::flush`], in milliseconds since 1970; `None` while there is nothing to tell.
     #[must_use]
     pub fn flush_ms(&self) -> Option<u64> {
-        let Fanout { changed, notices, holding, told_ms } = &self.fanout;
-        let idle = changed.is_empty() && notices.is_empty() && holding.is_empty();
-        (!idle).then(|| told_ms.saturating_add(self.settings.tick_of(self.peers.len())))
+        let Fanout { changed, notices, holding, told_ms, first_ms, .. } = &self.fanout;
+        let (idle, count) = (changed.is_empty() && notices.is_empty() && holding.is_empty(), self.peers.len());
+        let tick_ms = told_ms.saturating_add(self.settings.tick_of(count));
+        (!idle).then(|| tick_ms.max(first_ms.saturating_add(self.settings.gather_of(count))))
     }
 
     /// Tells everybody what has changed since the last time.
     pub fn flush(&mut self, now_ms: u64) -> Vec<Effect> {
-        self.fanout.told_ms = now_ms;
+        (self.fanout.told_ms, self.fanout.now_ms) = (now_ms, now_ms);
         let mut effects = self.release(now_ms);
         let changed = std::mem::take(&mut self.fanout.changed);
         let news: Vec<News> = changed
@@ -92,7 +102,8 @@ impl Room {
         let mut frames = self.tell(&news);
         frames.extend(self.tell_notices());
         if !frames.is_empty() {
-            frames.extend(self.probe(now_ms));
+            let asked = self.probe(&frames, now_ms);
+            frames.extend(asked);
         }
         effects.extend(frames);
         effects

@@ -1,26 +1,54 @@
 //! Readers that are too slow.
 //!
-//! The runtime takes whatever is sent to a socket and keeps it in memory until it is read, so the room asks: every few
-//! seconds a socket that is sent frames has to say that it has read them. One that does not is sent nothing more, whatever
-//! happens in the room. When it answers it is told once how everything is now; if it never does, it is closed.
+//! The runtime takes whatever is sent to a socket and keeps it in memory until it is read, so the room asks: now and then a
+//! socket that is sent frames has to say that it has read them. One that does not is sent nothing more, whatever happens in
+//! the room. When it answers it is told once how everything is now; if it never does, it is closed.
 
 use super::super::Audience;
-use super::{Connection, Effect, Places, Room, ServerFrame};
+use super::fanout::Seat;
+use super::{Connection, Effect, Places, Room, ServerFrame, Settings};
+
+/// A socket that has been sent so many bytes is asked soon, however large its room: they are kept for it in memory. A room of
+/// a thousand in which two move sends as much in about a minute.
+const MUCH: u64 = 256 * 1024;
 
 /// What is known of a socket's reading. Forgotten by a hibernation, which nobody enters who is sent frames.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     is_asked: bool,
-    /// When to ask, or to give up waiting for the answer.
-    due_ms: u64,
+    /// When it was asked, or when it had read everything.
+    since_ms: u64,
+    /// What the room has told, in bytes, when this socket has been sent much.
+    much: u64,
+}
+
+impl Reading {
+    /// One that has read everything.
+    fn new(told: u64, since_ms: u64) -> Self {
+        Self { is_asked: false, since_ms, much: told.saturating_add(MUCH) }
+    }
+
+    /// When to ask, or to give up waiting for the answer: after a while if it was sent much, later in a large room if not.
+    fn due_ms(&self, told: u64, soon_ms: u64, late_ms: u64) -> u64 {
+        let is_soon = self.is_asked || told >= self.much;
+        self.since_ms.saturating_add(if is_soon { soon_ms } else { late_ms })
+    }
 }
 
 impl Room {
     /// A socket has been told everything just now.
     pub(super) fn reads(&mut self, connection: Connection, now_ms: u64) {
-        let due_ms = now_ms.saturating_add(self.settings.probe_ms);
         if let Some(seat) = self.seats.get_mut(&connection) {
-            seat.reading = Reading { is_asked: false, due_ms };
+            seat.reading = Reading::new(self.fanout.told, now_ms);
+        }
+    }
+
+    /// The object woke, and nobody knows who has read what: all are asked, but not at the same time.
+    pub(super) fn ask_anew(&mut self, now_ms: u64) {
+        let period_ms = self.settings.probe_of(self.peers.len()).max(1);
+        for (connection, seat) in &mut self.seats {
+            let ago_ms = connection.0.wrapping_add(now_ms) % period_ms;
+            seat.reading = Reading::new(0, now_ms.saturating_sub(ago_ms));
         }
     }
 
@@ -36,7 +64,14 @@ impl Room {
     pub(super) fn subscribe(&mut self, connection: Connection, hears: Option<Places>) -> Vec<Effect> {
         let Some(peer) = self.peer_mut(connection) else { return Vec::new() };
         peer.hears = hears;
-        if peer.behind_ms > 0 { vec![Effect::Save { of: connection }] } else { self.renew(connection) }
+        if peer.behind_ms > 0 {
+            return vec![Effect::Save { of: connection }];
+        }
+        let effects = self.renew(connection);
+        if let Some(seat) = self.seats.get_mut(&connection) {
+            seat.reading.much = seat.reading.much.saturating_sub(bytes_of(&effects));
+        }
+        effects
     }
 
     pub(super) fn renew(&self, connection: Connection) -> Vec<Effect> {
@@ -46,11 +81,16 @@ impl Room {
         std::iter::once(Effect::Save { of: connection }).chain(sent).collect()
     }
 
-    /// Asks those whose time it is, and gives those up for now who did not answer. To be called when frames go out.
-    pub(super) fn probe(&mut self, now_ms: u64) -> Vec<Effect> {
+    /// Asks those whose time it is whether they have read these frames and those before, and gives those up for now who did
+    /// not answer.
+    pub(super) fn probe(&mut self, frames: &[Effect], now_ms: u64) -> Vec<Effect> {
+        // What is told at some places only counts for all: they are asked too often, and not too seldom.
+        self.fanout.told = self.fanout.told.saturating_add(bytes_of(frames));
         let (mut effects, mut asked) = (Vec::new(), Vec::new());
-        let (period_ms, shed_ms) = (self.settings.probe_ms, self.settings.shed_ms);
-        for (connection, seat) in self.seats.iter_mut().filter(|(_, seat)| seat.reading.due_ms <= now_ms) {
+        let Settings { probe_ms, shed_ms, .. } = self.settings;
+        let (told, late_ms) = (self.fanout.told, self.settings.probe_of(self.peers.len()));
+        let is_due = |seat: &Seat| seat.reading.due_ms(told, probe_ms, late_ms) <= now_ms;
+        for (connection, seat) in self.seats.iter_mut().filter(|(_, seat)| is_due(seat)) {
             let peer =
                 self.peers.get_mut(&seat.client_id).filter(|peer| !peer.beats && !peer.streams && peer.behind_ms == 0);
             let Some(peer) = peer else { continue };
@@ -61,11 +101,16 @@ impl Room {
             } else {
                 asked.push(*connection);
             }
-            seat.reading = Reading { is_asked: true, due_ms: now_ms.saturating_add(period_ms) };
+            (seat.reading.is_asked, seat.reading.since_ms) = (true, now_ms);
         }
         if !asked.is_empty() {
             effects.push(Effect::Broadcast { to: Audience::Only(asked), text: ServerFrame::Probe.to_text() });
         }
         effects
     }
+}
+
+fn bytes_of(effects: &[Effect]) -> u64 {
+    let bytes = effects.iter().map(Effect::bytes).fold(0_usize, usize::saturating_add);
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

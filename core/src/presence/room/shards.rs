@@ -107,6 +107,7 @@ impl Room {
 
     /// A shard has reported.
     pub fn hear(&mut self, report: Report, now_ms: u64) -> Vec<Effect> {
+        self.fanout.now_ms = now_ms;
         let Report { peers, asks, acks, ended, .. } = report;
         let mut effects: Vec<Effect> = peers.into_iter().flat_map(|peer| self.reported(peer, now_ms)).collect();
         for connection in asks {

@@ -47,6 +47,70 @@ fn who_does_not_read_is_told_nothing_more_then_the_newest_and_in_the_end_closed(
     }
 }
 
+/// How often somebody is asked in half a second of a room of so many, in which one moves each 25 ms.
+fn asked(sockets: usize) -> usize {
+    let settings = Settings { probe_ms: 100, max_per_user: 999, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 0);
+    let seats: Vec<_> = (0..sockets).map(|client| join(&mut room, &format!("c{client}"), 1, 1_000)).collect();
+    let mut asked = 0;
+    for step in 1..=20 {
+        let now_ms = 1_000 + 25 * step;
+        room.frame(seats[0], &update(step, "{}"), now_ms);
+        if heard(&room.flush(now_ms), seats[1]).contains(&"probe") {
+            asked += 1;
+            room.frame(seats[1], r#"{"kind":"ack"}"#, now_ms);
+        }
+    }
+    asked
+}
+
+#[test]
+fn a_large_room_asks_less_often_unless_it_sends_much() {
+    assert_eq!(asked(2), 5, "every 100 ms");
+    assert_eq!(asked(150), 2, "every 200 ms");
+    assert_eq!(asked(450), 1, "every 500 ms");
+}
+
+#[test]
+fn who_was_sent_much_is_asked_soon() {
+    let settings = Settings { probe_ms: 100, max_per_user: 999, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 0);
+    let seats: Vec<_> = (0..150).map(|client| join(&mut room, &format!("c{client}"), 1, 1_000)).collect();
+    let state = format!(r#"{{"x":"{}"}}"#, "x".repeat(4_000));
+    for seat in &seats[2..70] {
+        room.frame(*seat, &update(1, &state), 1_100);
+    }
+    assert_eq!(heard(&room.flush(1_100), seats[1]), ["patch", "probe"], "68 states of 4,000 bytes in one frame");
+    let told = room.frame(seats[0], r#"{"kind":"subscribe","to":null}"#, 1_100);
+    assert_eq!(kinds(&told), ["hello"]);
+    room.frame(seats[0], r#"{"kind":"ack"}"#, 1_100);
+    room.frame(seats[0], r#"{"kind":"subscribe","to":null}"#, 1_101);
+    room.frame(seats[1], &update(1, "{}"), 1_200);
+    assert_eq!(heard(&room.flush(1_200), seats[0]), ["patch", "probe"], "he was told everything anew, and it is much");
+}
+
+/// A room that wakes for a moment again and again asks each in turn, and not all at once.
+#[test]
+fn after_a_hibernation_all_are_asked_at_times_of_their_own() {
+    let mut room = Room::restore(Settings { max_per_user: 999, ..Settings::DEFAULT }, [], 0);
+    let seats: Vec<_> = (0..150).map(|client| join(&mut room, &format!("c{client}"), 1, 1_000 + 60 * client)).collect();
+    let peers: Vec<Peer> = room.peers().cloned().collect();
+    let mut woken = Room::restore(Settings { max_per_user: 999, ..Settings::DEFAULT }, peers, 50_000);
+    let mut times = std::collections::BTreeSet::new();
+    for step in 1..=10 {
+        let now_ms = 50_000 + 1_000 * step;
+        woken.frame(seats[0], &update(step, "{}"), now_ms);
+        let told = woken.flush(now_ms);
+        times.extend(
+            seats[1..].iter().filter(|seat| heard(&told, **seat).contains(&"probe")).map(|seat| (seat, now_ms)),
+        );
+    }
+    let first = times.iter().map(|(seat, _)| seat).collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(first, 149, "everybody within a period of 10 s");
+    let most = (1..=10).map(|step| times.iter().filter(|(_, at)| *at == 50_000 + 1_000 * step).count()).max();
+    assert!(most < Some(40), "{most:?} at once");
+}
+
 #[test]
 fn a_person_is_one_however_many_clients_he_has() {
     let mut room = Room::default();
