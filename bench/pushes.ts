@@ -21,6 +21,8 @@ export function pushes(size: number, connections: number, least: number): Worklo
     about: `POST /sync/push with ${size} new document${size === 1 ? "" : "s"} of 600 bytes each.`,
     sides: [drey(), hono(), sqlOnly()],
     connections,
+    // Some 1,500 requests: until then V8 compiles beside them, on the processors that are measured.
+    warmup: 6,
     status: 200,
     queries: 1,
     targets: [{ figure: "rps", peer: "hono", least }],

@@ -64,7 +64,7 @@ export interface Workload<Data> {
   about: string;
   sides: Side[];
   connections: number;
-  /** Seconds of the warm-up, where it takes longer until every caller has been here. */
+  /** Seconds of the warm-up, where it takes longer until every caller has been here, or until V8 has compiled what is hot. */
   warmup?: number;
   /** At most this many requests a round. */
   requests?: number;

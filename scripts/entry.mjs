@@ -26,25 +26,23 @@ export function withPlainEntry(source) {
   return `${source.replace(`${names.replaced} as default`, "plainEntry as default")}\n${entry(names)}`;
 }
 
-/** What is not ready at once goes on when its client has gone: without `waitUntil` it would leak (workers-rs #653). */
+/**
+ * What is not ready at once goes on when its client has gone: without `waitUntil` it would leak (workers-rs #653). A crash
+ * later than here is an event of the runtime's, which worker-build listens for (`promises/src/promises.js`).
+ */
 function entry({ serve, restart, noteCrash }) {
   return `const plainEntry = {
   fetch(request, env, context) {
     ${restart}();
-    const crashed = (error) => {
-      ${noteCrash}(error);
-      throw error;
-    };
     let answer;
     try {
       answer = ${serve}(request, env, context);
     } catch (error) {
-      crashed(error);
+      ${noteCrash}(error);
+      throw error;
     }
-    if (!(answer instanceof Promise)) return answer;
-    const answered = answer.catch(crashed);
-    context.waitUntil(answered);
-    return answered;
+    if (answer instanceof Promise) context.waitUntil(answer);
+    return answer;
   },
 };
 `;

@@ -190,7 +190,7 @@ impl<'a> Call<'a> {
             &self.request.app.neon,
             caller,
             self.request.context.deadline,
-            &self.request.trace,
+            &self.request.context.trace,
             &self.request.context.timings,
         )
     }

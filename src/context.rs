@@ -21,8 +21,8 @@ pub struct Context {
     pub request_id: String,
     /// The caller's `x-correlation-id`, else the request id.
     pub correlation_id: String,
-    /// The caller's trace continued, or a new one.
-    pub trace: Traceparent,
+    /// The caller's trace continued, or a new one: a `traceparent`, written once.
+    pub trace: String,
     /// The client's address as the platform sets it; `::` where there is none.
     pub address: String,
     /// When the request arrived, in milliseconds since the epoch.
@@ -45,7 +45,7 @@ impl Context {
         let request_id = RequestId::mint(started_ms, random::bytes()).to_string();
         Self {
             correlation_id: correlation_id(head).unwrap_or(&request_id).to_owned(),
-            trace: trace(head),
+            trace: trace(head).to_string(),
             address: head.header(Header::ConnectingIp).unwrap_or("::").to_owned(),
             started_ms,
             deadline: Deadline::at(started_ms + deadline_ms),

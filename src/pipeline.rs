@@ -67,7 +67,6 @@ async fn serve(
         route: matched.route,
         parameters: matched.parameters,
         query: Query::parse(&head.query),
-        trace: context.trace.to_string(),
     };
     enter(&request, facts).await
 }

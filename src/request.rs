@@ -33,8 +33,6 @@ pub struct Request<'a> {
     pub parameters: Vec<(String, String)>,
     /// The query's parameters.
     pub query: Query,
-    /// The traceparent for subrequests.
-    pub trace: String,
 }
 
 impl Request<'_> {

@@ -177,7 +177,7 @@ fn decorate(answer: &mut Answer, app: &App, head: &Head, context: &Context, fact
     }
     answer.set("x-request-id", context.request_id.clone());
     answer.set("x-correlation-id", context.correlation_id.clone());
-    answer.set("traceparent", context.trace.to_string());
+    answer.set("traceparent", context.trace.clone());
     if let Some(actor) = facts.actor {
         answer.set("x-actor-id", actor.to_string());
     }

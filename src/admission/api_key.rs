@@ -113,7 +113,7 @@ pub(super) async fn at_epoch(request: &Request<'_>, principal: Principal, grant:
 async fn look_up(request: &Request<'_>, digest: [u8; 32], noted_ms: u64) -> Outcome<Principal> {
     let context = request.context;
     let neon = &request.app.neon;
-    let session = Session::new(neon, Caller::default(), context.deadline, &request.trace, &context.timings);
+    let session = Session::new(neon, Caller::default(), context.deadline, &context.trace, &context.timings);
     let Some(found) = api_key::find(&session, &digest).await? else {
         request.app.api_keys.forget(&digest);
         return Err(unknown());

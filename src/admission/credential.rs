@@ -142,7 +142,7 @@ async fn prove(request: &Request<'_>, token: &str, now_ms: u64) -> Outcome<Entry
 async fn seen(request: &Request<'_>, token: &Unverified) -> Outcome<drey_core::id::UserId> {
     let context = request.context;
     let neon = &request.app.neon;
-    let session = Session::new(neon, Caller::default(), context.deadline, &request.trace, &context.timings);
+    let session = Session::new(neon, Caller::default(), context.deadline, &context.trace, &context.timings);
     let claims = token.claims();
     let (email, name) = (claims.email.as_deref(), claims.name.as_deref());
     Ok(user::seen(&session, &claims.iss, &claims.sub, email, name, random::user_id()).await?)

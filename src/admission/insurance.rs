@@ -97,7 +97,7 @@ fn view(charged: Option<Charge>) -> Outcome<LimitView> {
 async fn authorize(request: &Request<'_>, subject: &Subject, user: UserId) -> Outcome<Option<Grant>> {
     let context = request.context;
     let neon = &request.app.neon;
-    let session = Session::new(neon, Caller::default(), context.deadline, &request.trace, &context.timings);
+    let session = Session::new(neon, Caller::default(), context.deadline, &context.trace, &context.timings);
     Ok(match subject {
         Subject::Workspace(workspace) => gate::workspace(&session, *workspace, user).await?.map(known),
         Subject::Org(org) => gate::org(&session, *org, user).await?.map(known),

@@ -32,8 +32,8 @@ macro_rules! event {
         tracing::$level!(
             target: "request",
             request_id = context.request_id,
-            correlation_id = context.correlation_id,
-            trace = %context.trace,
+            correlation_id = foreign(context),
+            trace = context.trace,
             method = head.method,
             route = facts.route.map_or("none", |route| route.path),
             tenant = facts.tenant.as_deref().unwrap_or("none"),
@@ -45,17 +45,27 @@ macro_rules! event {
             ms = clock::now_ms().saturating_sub(context.started_ms),
             db_ms = context.timings.millis(),
             db_round_trips = context.timings.round_trips(),
-            db_retries = context.timings.retries(),
-            gate_hops = context.gate_hops.get(),
+            db_retries = counted(context.timings.retries()),
+            gate_hops = counted(context.gate_hops.get()),
             shadow = context.shadow.borrow().join(","),
             in_flight = app.load.in_flight(),
             cache = facts.cache.map_or("", CacheStatus::short),
-            stale_ms = facts.stale_ms,
+            stale_ms = counted(facts.stale_ms),
             limit_remaining = limits.map_or(0, |view| view.remaining),
             limit_policy = limits.map_or("", |view| &*view.policy),
             bytes = answer.body.len(),
         );
     }};
+}
+
+/// The caller's own id; where he has none, the request's is there already.
+fn foreign(context: &Context) -> &str {
+    if context.correlation_id == context.request_id { "" } else { &context.correlation_id }
+}
+
+/// What is nearly always zero, and left out then: a line is paid for by its length.
+fn counted(number: impl Into<u64>) -> Option<u64> {
+    Some(number.into()).filter(|number| *number > 0)
 }
 
 /// One line per request: a warning for one that failed on our side. Of a refusal that is repeated out of memory none by
