@@ -45,10 +45,22 @@ impl Room {
 
     /// The object woke, and nobody knows who has read what: all are asked, but not at the same time.
     pub(super) fn ask_anew(&mut self, now_ms: u64) {
+        let connections: Vec<Connection> = self.seats.keys().copied().collect();
+        for connection in connections {
+            self.ask_sometime(connection, now_ms);
+        }
+    }
+
+    /// Nobody knows what this socket has read: it is asked within the period, at a time that is another after each waking.
+    pub(super) fn ask_sometime(&mut self, connection: Connection, now_ms: u64) {
         let period_ms = self.settings.probe_of(self.peers.len()).max(1);
-        for (connection, seat) in &mut self.seats {
-            let ago_ms = connection.0.wrapping_add(now_ms) % period_ms;
-            seat.reading = Reading::new(0, now_ms.saturating_sub(ago_ms));
+        self.reads(connection, now_ms.saturating_sub(connection.0.wrapping_add(now_ms) % period_ms));
+    }
+
+    /// An answer of this socket may be lost: if it was asked, it is asked again.
+    pub(super) fn ask_again(&mut self, connection: Connection) {
+        if let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.reading.is_asked) {
+            (seat.reading.is_asked, seat.reading.much) = (false, 0);
         }
     }
 

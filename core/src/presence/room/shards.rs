@@ -157,7 +157,7 @@ impl Room {
         }
         // An answer to the last question may be lost with the shard's memory.
         for connection in there {
-            self.reads(connection, now_ms);
+            self.ask_again(connection);
         }
         self.unheard.retain(|(unheard, _)| *unheard != shard);
         effects
@@ -271,7 +271,10 @@ impl Room {
     }
 
     fn welcome(&mut self, connection: Connection, welcome: Welcome, now_ms: u64) -> Vec<Effect> {
-        self.reads(connection, now_ms);
+        match welcome {
+            Welcome::Silent => self.ask_sometime(connection, now_ms),
+            Welcome::New | Welcome::Again => self.reads(connection, now_ms),
+        }
         match self.peer(connection) {
             // Who is new is told a page, as in the room itself, unless he has said already what he wants to hear of.
             Some(peer) if welcome == Welcome::New && peer.hears.is_none() => {

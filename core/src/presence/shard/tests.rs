@@ -118,6 +118,33 @@ fn of_two_states_of_one_clock_all_objects_keep_the_one_that_was_told() {
     assert_eq!(reported(&mut room, &mut shard), [], "what was taken over is reported, and is known");
 }
 
+/// Shards are asked who sits there with each alarm, which comes more often than a question in a large room.
+#[test]
+fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
+    let settings = Settings { max_peers: 1, probe_ms: 100, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 1_000);
+    let (here, _) = room.join(identity("c0"), 1_000).expect("joined");
+    let mut shard = Shard::restore(settings, [], 1_000);
+    let away = sent(&mut room, &mut shard);
+    room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+    let named = |room: &mut Room, now_ms| {
+        let rolled = Report { shard: 1, peers: room.peer(away).cloned().into_iter().collect(), ..Report::default() };
+        room.roll(1, rolled, &BTreeSet::from([away]), now_ms);
+    };
+    let is_asked = |room: &mut Room, now_ms| {
+        room.frame(here, &format!(r#"{{"kind":"update","clock":{now_ms},"state":{{}}}}"#), now_ms);
+        room.flush(now_ms)
+            .iter()
+            .any(|effect| matches!(effect, Effect::Broadcast { to, text } if to.has(away) && text.contains("probe")))
+    };
+    named(&mut room, 1_060);
+    assert!(is_asked(&mut room, 1_100));
+    named(&mut room, 1_150);
+    assert!(is_asked(&mut room, 1_200), "his answer may be lost");
+    assert!(!is_asked(&mut room, 1_300));
+    assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_300), "he does not read");
+}
+
 /// A seat in the shard.
 fn sent(room: &mut Room, shard: &mut Shard) -> Connection {
     let seating = room.seat_for(&identity("c1"), &[], 1_000).expect("a seat");
