@@ -74,12 +74,12 @@ impl Settings {
         self.tick_ms.saturating_add(thousandths / 1000)
     }
 
-    /// How long the first change of a room of so many sockets waits for others to go out with: 55 ms at a thousand, hardly
+    /// How long the first change of a room of so many sockets waits for others to go out with: 52 ms at a thousand, hardly
     /// at all in a small room, and never longer than a tick. A frame costs a thousand sends there, and a change is as fresh
-    /// after a hundred milliseconds as at once: 55 of waiting, up to 40 until the last socket is sent it.
+    /// after a hundred milliseconds as at once: 52 of waiting, up to 40 until the last socket is sent it, and the way.
     pub(super) fn gather_of(&self, sockets: usize) -> u64 {
         let thousandths = self.tick_ms.saturating_mul(u64::try_from(sockets).unwrap_or(u64::MAX));
-        (thousandths / 600).min(self.tick_of(sockets))
+        (thousandths / 630).min(self.tick_of(sockets))
     }
 
     /// How often a socket of a room of so many has to say that it has read what it was sent, if that is little: every 5 s,

@@ -59,7 +59,7 @@ fn in_a_large_room_the_first_change_waits_for_others() {
         }
         if room.flush_ms().is_some_and(|at_ms| at_ms <= now_ms) {
             frames += kinds(&room.flush(now_ms)).iter().filter(|kind| **kind == "patch").count();
-            assert!(moved_ms.drain(..).all(|at_ms| now_ms - at_ms <= 55));
+            assert!(moved_ms.drain(..).all(|at_ms| now_ms - at_ms <= 52));
         }
     }
     assert_eq!(frames, 10);
