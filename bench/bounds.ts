@@ -14,14 +14,14 @@ export function answerOnly(sample: "hello" | "read" | "limited", vars: Record<st
   };
 }
 
-/** The statements of a call in one request to Neon, and nothing checked, limited or written. */
-export function sqlOnly(): Side {
+/** The statements of a call in one request to Neon, and nothing checked, limited or written; `cache`: with the two calls of the Cache API. */
+export function sqlOnly(cache = false): Side {
   return {
-    name: "sql-only",
+    name: cache ? "sql+cache" : "sql-only",
     start: (world) => {
       const { NEON_CONNECTION_STRING = "", NEON_HTTP_URL = "" } = world.services.vars;
-      const vars = { NEON_CONNECTION_STRING, NEON_HTTP_URL };
-      return startPeer(world.drey, "bounds/sql.ts", {}, { vars, ...inspected() });
+      const vars = { NEON_CONNECTION_STRING, NEON_HTTP_URL, CACHE: String(cache) };
+      return startPeer(world.drey, "bounds/sql.ts", {}, { vars, cache: false, ...inspected() });
     },
   };
 }

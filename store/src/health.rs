@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[&str] = &[
     "20261121001510",
     "20261121001512",
     "20261121001513",
+    "20261121001514",
 ];
 
 /// The indexes without which a request would read a table from end to end.

@@ -103,14 +103,8 @@ pub async fn create(
 
 pub(crate) const LIST: Statement = Statement {
     name: "project.list",
-    sql: "select access.role, access.revision, p.project_id, p.workspace_id, p.name, p.slug, p.description, p.version, p.created_at, p.updated_at \
-          from (select workspace_role($1::uuid) as role, (select w.revision from workspace w where w.workspace_id = $1::uuid) as revision) access \
-          left join lateral ( \
-            select * from project t where t.workspace_id = $1::uuid and access.role is not null \
-              and (t.created_at, t.project_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')) \
-            order by t.created_at desc, t.project_id desc limit $2::bigint \
-          ) p on true \
-          order by p.created_at desc, p.project_id desc",
+    sql: "select role, revision, project_id, workspace_id, name, slug, description, version, created_at, updated_at \
+          from project_page($1::uuid, $2::bigint, $3::timestamptz, $4::uuid)",
     hot: true,
 };
 

@@ -1,5 +1,5 @@
 /**
- * The plans of everything that a reader of a scope runs: one partition, by index, however long other logs are.
+ * The plans of what functions run: a reader of a scope reads one partition, by index, however long other logs are.
  */
 import pg from "pg";
 import { expect, test } from "vitest";
@@ -84,3 +84,20 @@ test.each([
   },
   600_000,
 );
+
+test("a page of projects walks its index in order, from wherever it begins", async () => {
+  const text = await sql("project.list");
+  const db = app();
+  const tenant = await newTenant(db);
+  await db.end();
+  const plan = await plans(tenant, async (client) => {
+    // Postgres plans the first five calls with their values, and then once for all.
+    for (let n = 0; n < 6; n += 1) {
+      const { rows } = await client.query(text, [tenant.workspace, "11", "2999-01-01", tenant.project]);
+      expect(rows.map((row) => row.project_id)).toEqual([tenant.project]);
+    }
+  });
+  const walks = plan.split("\n").filter((line) => line.includes("Index Cond") && line.includes("ROW("));
+  expect(walks.length, plan.slice(-2_000)).toBe(6);
+  expect(plan).not.toMatch(/Seq Scan on project/);
+}, 600_000);

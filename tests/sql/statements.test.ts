@@ -90,7 +90,10 @@ describe("the plans of the hot statements", () => {
   });
 
   test("a list walks its index in order: no page sorts more than itself", async () => {
-    for (const statement of list.filter(({ name, hot }) => hot && name.endsWith(".list"))) {
+    // Of a function no plan is told here: read_plan.test.ts has the projects'.
+    for (const statement of list.filter(
+      ({ name, sql, hot }) => hot && name.endsWith(".list") && !sql.includes("_page("),
+    )) {
       const scanned = (await explain(statement)).filter(
         (node) => node["Index Cond"]?.includes("ROW(") && node["Node Type"] === "Index Scan",
       );

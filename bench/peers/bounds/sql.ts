@@ -8,6 +8,8 @@ import { toUuid } from "../reads/typeid.ts";
 interface Env {
   NEON_CONNECTION_STRING: string;
   NEON_HTTP_URL: string;
+  /** `true`: a list is looked for in the Cache API, and kept there, as every side does that shares its copies. */
+  CACHE: string;
 }
 
 interface Query {
@@ -19,7 +21,7 @@ const DAY_MS = 86_400_000;
 const users = new Map<string, string>();
 
 export default {
-  async fetch(request: Request, env: Env): Promise<Response> {
+  async fetch(request: Request, env: Env, context: ExecutionContext): Promise<Response> {
     const { pathname } = new URL(request.url);
     const [, , , id = "", what] = pathname.split("/");
     const workspace = toUuid("ws", id) ?? "";
@@ -30,8 +32,9 @@ export default {
       params: [user, workspace],
     };
     if (request.method === "GET") {
-      const { body } = await post(env, [settings, list(workspace)], true);
-      return new Response(body);
+      const read = () => post(env, [settings, list(workspace)], true);
+      if (env.CACHE === "true") return kept(request.url, read, context);
+      return new Response((await read()).body);
     }
     const text = await request.text();
     const query = what === "sync" ? push(workspace, text) : create(workspace, request, pathname, text);
@@ -39,6 +42,19 @@ export default {
     return new Response(body, { status: what === "sync" ? 200 : 201 });
   },
 };
+
+async function kept(
+  url: string,
+  read: () => Promise<Response>,
+  context: ExecutionContext,
+): Promise<Response> {
+  const copy = await caches.default.match(url);
+  if (copy) return copy;
+  const text = await (await read()).text();
+  const headers = { "cache-control": "max-age=60" };
+  context.waitUntil(caches.default.put(url, new Response(text, { headers })));
+  return new Response(text);
+}
 
 /** Believes every token. */
 async function userOf(env: Env, token: string): Promise<string> {
