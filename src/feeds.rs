@@ -83,10 +83,10 @@ fn scope(workspace: WorkspaceId, news: &ScopeNews) -> Scope {
 /// Tells the feeds of scopes that have moved, beside the answer: first those at which somebody is likely to wait.
 pub fn tell(request: &Request<'_>, hint: Option<Region>, workspace: WorkspaceId, mut moved: Vec<Moved>) {
     let feeds = &request.app.feeds;
-    moved.sort_by_key(|Moved { news, .. }| !feeds.expects(workspace, &news.scope_type, &news.id));
-    moved.truncate(MOST_HEARS);
     let now_ms = clock::now_ms();
     moved.retain(|Moved { news, .. }| feeds.is_due(workspace, news, now_ms));
+    moved.sort_by_key(|Moved { news, .. }| !feeds.expects(workspace, &news.scope_type, &news.id));
+    moved.truncate(MOST_HEARS);
     if moved.is_empty() {
         return;
     }

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use js_sys::Promise;
+use js_sys::{Date, Promise};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 
@@ -17,9 +18,9 @@ extern "C" {
     fn listen(promise: &Promise, wait: u32);
 }
 
-/// The runtime may end a request while it waits, and then nobody hears of its promises. More waits than an isolate has at
-/// once are such: the oldest is given up, with all that its request holds.
-const MOST_WAITS: usize = 8_192;
+/// The runtime may end a request while it waits, and then nobody hears of its promises. Whatever drey waits for has a deadline
+/// of seconds, so a wait of ten minutes is such a one: it is given up, with all that its request holds and counts for.
+const GIVEN_UP_MS: f64 = 600_000.0;
 
 thread_local! {
     static WAITS: RefCell<BTreeMap<u32, Wait>> = const { RefCell::new(BTreeMap::new()) };
@@ -32,9 +33,16 @@ thread_local! {
     };
 }
 
+/// A promise that is waited for since then, in milliseconds since 1970.
+#[derive(Debug)]
+struct Wait {
+    since_ms: f64,
+    end: End,
+}
+
 /// How far a promise is.
 #[derive(Debug)]
-enum Wait {
+enum End {
     Pending(Option<Waker>),
     Settled(Result<JsValue, JsValue>),
 }
@@ -49,14 +57,24 @@ pub fn settled(promise: &Promise) -> Awaited {
     TOLD.with(|_| ());
     let wait = LAST.get().wrapping_add(1);
     LAST.set(wait);
-    let given_up = WAITS.with_borrow_mut(|waits| {
-        waits.insert(wait, Wait::Pending(None));
-        (waits.len() > MOST_WAITS).then(|| waits.pop_first())
-    });
-    // Here and not above: a request that ends gives its own waits up, and the table is borrowed there.
-    drop(given_up);
+    let since_ms = Date::now();
+    WAITS.with_borrow_mut(|waits| waits.insert(wait, Wait { since_ms, end: End::Pending(None) }));
+    give_up(since_ms - GIVEN_UP_MS);
     listen(promise, wait);
     Awaited(wait)
+}
+
+/// Gives the oldest waits up that began before then. Outside of the borrow: a request that ends gives its own waits up.
+fn give_up(before_ms: f64) {
+    let oldest = || {
+        WAITS.with_borrow_mut(|waits| {
+            let oldest = waits.first_entry()?;
+            (oldest.get().since_ms < before_ms).then(|| oldest.remove())
+        })
+    };
+    while let Some(wait) = oldest() {
+        drop(wait);
+    }
 }
 
 /// Whether a waker is called because of a promise, with nothing of JavaScript's or of ours on the way: it may go on at once.
@@ -67,14 +85,8 @@ pub(crate) fn is_telling() -> bool {
 
 fn tell(wait: u32, fulfilled: bool, value: JsValue) {
     let end = if fulfilled { Ok(value) } else { Err(value) };
-    let waker = WAITS.with_borrow_mut(|waits| match waits.get_mut(&wait) {
-        Some(Wait::Pending(waker)) => {
-            let waker = waker.take();
-            waits.insert(wait, Wait::Settled(end));
-            waker
-        }
-        _ => None,
-    });
+    let before = WAITS.with_borrow_mut(|waits| Some(mem::replace(&mut waits.get_mut(&wait)?.end, End::Settled(end))));
+    let Some(End::Pending(waker)) = before else { return };
     if let Some(waker) = waker {
         TELLING.set(true);
         waker.wake();
@@ -86,13 +98,12 @@ impl Future for Awaited {
     type Output = Result<JsValue, JsValue>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        WAITS.with_borrow_mut(|waits| match waits.remove(&self.0) {
-            Some(Wait::Settled(end)) => Poll::Ready(end),
-            Some(Wait::Pending(_)) => {
-                waits.insert(self.0, Wait::Pending(Some(context.waker().clone())));
-                Poll::Pending
+        WAITS.with_borrow_mut(|waits| {
+            let Some(wait) = waits.get_mut(&self.0) else { return Poll::Pending };
+            match mem::replace(&mut wait.end, End::Pending(Some(context.waker().clone()))) {
+                End::Settled(end) => Poll::Ready(end),
+                End::Pending(_) => Poll::Pending,
             }
-            None => Poll::Pending,
         })
     }
 }

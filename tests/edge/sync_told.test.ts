@@ -152,6 +152,33 @@ test("who comes to a scope whose pushes tell nothing, because nobody waited ther
   expect(versions(await stream.received(6))).toEqual([1, 2, 3, 4, 5, 6]);
 });
 
+test("who comes back when such a silence is over has what was pushed in it long before the next look is due", async () => {
+  await using neon = await forwarder();
+  const vars = { NEON_HTTP_URL: neon.url, FEED_CHECK_MS: "600000", FEED_QUIET_MS: "400" };
+  await using cell = await world().restart(vars, { isolates: 1 });
+  const place = await home(cell.api);
+  const { id } = await project(place);
+  const scope = { type: "project", id };
+  const one = device(place.owner, place);
+  const first = await listen(place.owner, place, scope, "now");
+  await poll("its place", async () => first.controls.length > 0);
+  await untilBrought(neon, one, scope);
+  const left = first.controls.at(-1)?.streamNextOffset ?? START;
+  const seen = one.lastId;
+  first.leave();
+  // The last of these is not brought along: the isolate has been told that nobody waits, and tells nothing.
+  await poll("a push alone", async () => {
+    const before = brought(neon, scope);
+    expectStatus(await push(one, [mutation(one, scope)]), 200);
+    return brought(neon, scope) === before;
+  });
+  const over = performance.now() + 500;
+  await poll("the end of the silence", async () => performance.now() > over);
+  await using again = await listen(place.owner, place, scope, left);
+  await again.received(one.lastId - seen);
+  expect(versions(again.messages).at(-1)).toBe(one.lastId);
+});
+
 test("a push over a hundred scopes tells some of them, and who waits at another finds it by the next look", async () => {
   await using cell = await world().restart({ FEED_CHECK_MS: "300" }, { isolates: 2 });
   const place = await home(cell.api);

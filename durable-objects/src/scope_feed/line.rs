@@ -31,7 +31,7 @@ const CHUNK_BYTES: u32 = 1024 * 1024;
 const READ_MS: u64 = 5_000;
 /// How often the ends of those who wait are looked at.
 const STEP_MS: u64 = 1_000;
-/// How late the first push may come to a reader who came while pushes were silent.
+/// How late what was not told may come to a reader who has come since.
 const SILENT_LOOK_MS: u64 = 250;
 
 /// Which scope it is.
@@ -52,8 +52,9 @@ pub(super) struct Line {
     sinks: RefCell<BTreeMap<WaiterId, Sink>>,
     scope: RefCell<Option<Scope>>,
     ticks: Cell<bool>,
-    /// Until then pushes may tell nothing: somebody was told that nobody waits.
-    silent_until_ms: Cell<u64>,
+    /// Until then pushes may tell nothing, because somebody was told that nobody waits. It stays until a look has begun after
+    /// it: only that finds what was not told.
+    silent_until_ms: Cell<Option<u64>>,
     /// When everybody's access was last looked at.
     looked_ms: Cell<u64>,
 }
@@ -71,7 +72,8 @@ impl Line {
             sinks: RefCell::default(),
             scope: RefCell::default(),
             ticks: Cell::new(false),
-            silent_until_ms: Cell::new(0),
+            // The object before this one may have said that nobody waits.
+            silent_until_ms: Cell::new(Some(now_ms() + settings.quiet_ms)),
             looked_ms: Cell::new(0),
         }
     }
@@ -176,7 +178,7 @@ impl Line {
     /// has just answered come again at once, so the clock tells, which goes on for a while.
     pub(super) fn somebody_waits(&self) -> bool {
         if !self.ticks.get() {
-            self.silent_until_ms.set(now_ms() + self.settings.quiet_ms);
+            self.silent_until_ms.set(Some(now_ms() + self.settings.quiet_ms));
         }
         self.ticks.get()
     }
@@ -201,7 +203,7 @@ impl Line {
             }
             if now_ms() >= check_ms {
                 self.beat();
-                self.look().await;
+                self.look_after_silence().await;
                 self.catch_up();
                 check_ms = self.next_look_ms();
             }
@@ -214,11 +216,20 @@ impl Line {
         self.end_those(|sink| matches!(sink, Sink::Stream { outlet, .. } if !outlet.send(&beat)));
     }
 
-    /// Who comes while pushes are silent finds what they do not tell. The silence ends here last: who keeps it counts from
-    /// when he asked.
+    /// A look, and the end of a silence that was over when it began. The silence ends here last: who keeps it counts from when
+    /// he asked.
+    async fn look_after_silence(&self) {
+        let began_ms = now_ms();
+        let has_looked = self.look().await;
+        let is_over = self.silent_until_ms.get().is_some_and(|until_ms| until_ms <= began_ms);
+        if has_looked && is_over {
+            self.silent_until_ms.set(None);
+        }
+    }
+
     fn next_look_ms(&self) -> u64 {
-        let (now, check_ms) = (now_ms(), self.settings.check_ms);
-        now + if now < self.silent_until_ms.get() { check_ms.min(SILENT_LOOK_MS) } else { check_ms }
+        let check_ms = self.settings.check_ms;
+        now_ms() + if self.silent_until_ms.get().is_some() { check_ms.min(SILENT_LOOK_MS) } else { check_ms }
     }
 
     fn next_end_ms(&self) -> u64 {

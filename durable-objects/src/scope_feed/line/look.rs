@@ -17,17 +17,24 @@ const MOST_TRIES: usize = 8;
 const TELL_MS: u32 = 1_000;
 
 impl Line {
-    /// One look.
-    pub(super) async fn look(&self) {
+    /// One look; whether it has seen where the scope stands.
+    pub(super) async fn look(&self) -> bool {
         for _ in 0..MOST_TRIES {
             let (place, user) = (self.feed.borrow().to_check(), self.feed.borrow().somebody());
-            let (Some(place), Some(user)) = (place, user) else { return };
+            let (Some(place), Some(user)) = (place, user) else { return false };
             match self.newest(user).await {
-                Ok(Some(newest)) => return self.looked(place, newest).await,
+                Ok(Some(newest)) => {
+                    self.looked(place, newest).await;
+                    return true;
+                }
                 Ok(None) => self.revoke(user),
-                Err(error) => return worker::console_warn!("feed: the scope could not be looked at: {error}"),
+                Err(error) => {
+                    worker::console_warn!("feed: the scope could not be looked at: {error}");
+                    return false;
+                }
             }
         }
+        false
     }
 
     async fn newest(&self, user: UserId) -> Result<Option<Newest>, StoreError> {
