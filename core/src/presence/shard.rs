@@ -4,104 +4,19 @@
 //! scope: everything about the room. A shard does not know who else is there; what it sends it was given as text.
 
 mod attachments;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
 
 use super::effect::turn_out;
 use super::rate::{Held, Pace, Rate};
 use super::{
     Audience, ClientFrame, Connection, Effect, Gone, Identity, PAGE, PING, PONG, Peer, Places, Settings, Shown, close,
 };
+pub use wire::{Order, Orders, Report};
 
 /// A room that did not answer is told again after so long, in milliseconds.
 const RETRY_MS: u64 = 500;
-
-/// What a shard tells its room, at most one report at a time. One that got no answer is told again, with what is new.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// Whose.
-    pub shard: u32,
-    /// When the shard woke, in milliseconds since 1970: numbers begin anew.
-    pub since: u64,
-    /// Grows with each report; a late one is not heard.
-    pub number: u64,
-    /// Sockets that are new, or show something new: whole, never differences. At most [`PAGE`].
-    #[serde(with = "attachments")]
-    pub peers: Vec<Peer>,
-    /// Sockets that want to be told everything of the places they hear of.
-    #[serde(default)]
-    pub asks: BTreeSet<Connection>,
-    /// Sockets that have read what they were sent.
-    #[serde(default)]
-    pub acks: BTreeSet<Connection>,
-    /// Sockets that have ended, and whose they were: a room that was asleep does not know them.
-    #[serde(default)]
-    pub ended: Vec<(Connection, Gone)>,
-}
-
-/// What a room has a shard do, in order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Orders {
-    /// When the room woke, in milliseconds since 1970: numbers begin anew.
-    pub since: u64,
-    /// Grows with each; late orders are not carried out.
-    pub number: u64,
-    /// One after the other.
-    pub orders: Vec<Order>,
-}
-
-/// An effect at a distance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// Send this text to one socket.
-    Send {
-        /// To whom.
-        to: Connection,
-        /// The frame.
-        text: String,
-    },
-    /// Send this text to many sockets.
-    Broadcast {
-        /// To whom.
-        to: Audience,
-        /// The frame.
-        text: String,
-    },
-    /// Remember of this peer what the room alone knows.
-    Keep {
-        /// As the room has it: [`Peer::to_attachment`].
-        peer: String,
-    },
-    /// Close a socket. The room has ended it already.
-    Close {
-        /// Which.
-        connection: Connection,
-        /// See [`close`](super::close).
-        code: u16,
-        /// A few words.
-        reason: String,
-    },
-}
-
-impl Report {
-    fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.asks.is_empty() && self.acks.is_empty() && self.ended.is_empty()
-    }
-}
-
-impl Order {
-    /// About how many bytes it is.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Send { text, .. } | Self::Broadcast { text, .. } => text.len(),
-            Self::Keep { peer } => peer.len(),
-            Self::Close { reason, .. } => reason.len(),
-        }
-    }
-}
 
 #[derive(Clone, Debug)]
 struct Seat {
