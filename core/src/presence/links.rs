@@ -11,6 +11,10 @@ use super::{Audience, Connection, Effect, Order, Orders, Peer, Report};
 /// A shard that has so many bytes to be sent is too slow: they are dropped, and it is told anew.
 const MOST_QUEUED: usize = 8 * 1024 * 1024;
 
+/// So many bytes may wait for single sockets of a shard. Of everything that one is told anew the first is sent whole,
+/// however much it is: whoever comes after it falls behind, and is told when that has been taken.
+const MOST_SENT: usize = MOST_QUEUED;
+
 /// A shard that did not answer is tried again after so long, in milliseconds.
 const RETRY_MS: u64 = 500;
 
@@ -19,6 +23,8 @@ const RETRY_MS: u64 = 500;
 pub struct Links {
     /// When the room woke.
     since: u64,
+    /// The most bytes that wait for all of a shard, and for single sockets there.
+    most: (usize, usize),
     all: Vec<Link>,
     /// The sockets that are elsewhere.
     away: BTreeMap<Connection, u32>,
@@ -28,7 +34,11 @@ pub struct Links {
 struct Link {
     shard: u32,
     queue: Vec<Order>,
+    /// How many bytes wait, without those for single sockets; and those.
     bytes: usize,
+    sent: usize,
+    /// Sockets that were not sent what was for them.
+    skipped: Vec<Connection>,
     number: u64,
     /// The number of the last message that was answered.
     done: u64,
@@ -54,7 +64,13 @@ impl Links {
     /// No shard yet.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
-        Self { since: now_ms, ..Self::default() }
+        Self::with_most(MOST_QUEUED, MOST_SENT, now_ms)
+    }
+
+    /// No shard yet, and so many bytes that may wait for all of a shard, and for single sockets there.
+    #[must_use]
+    pub fn with_most(queued: usize, sent: usize, now_ms: u64) -> Self {
+        Self { since: now_ms, most: (queued, sent), ..Self::default() }
     }
 
     /// Whether the room is in one object.
@@ -161,8 +177,9 @@ impl Links {
         if matches!(effect, Effect::Close { .. } | Effect::Forget { .. }) {
             self.away.remove(one);
         }
+        let most_sent = self.most.1;
         if let (Some(order), Some(link)) = (order, self.get_mut(shard)) {
-            link.push(order);
+            link.push_within(order, most_sent);
         }
         true
     }
@@ -243,13 +260,21 @@ impl Links {
 
     /// Shards that are too slow for what they are to be sent: they count as failed.
     pub fn overflown(&mut self) -> Vec<u32> {
-        let over = self.all.iter_mut().filter(|link| link.bytes > MOST_QUEUED && !link.is_down());
+        let most = self.most.0;
+        let over = self.all.iter_mut().filter(|link| link.bytes > most && !link.is_down());
         over.map(|link| {
             link.drop_frames();
             link.state = Health::Down { retry_ms: 0 };
             link.shard
         })
         .collect()
+    }
+
+    /// Sockets that were not sent what was for them, since more than enough waits for others: they are behind, and told anew
+    /// when their shard has taken that.
+    pub fn skipped(&mut self) -> Vec<Connection> {
+        let skipping = self.all.iter_mut().filter(|link| !link.skipped.is_empty());
+        skipping.flat_map(Link::skipped).collect()
     }
 
     fn get(&self, shard: u32) -> Option<&Link> {
@@ -300,17 +325,36 @@ impl Link {
         due && self.flying.is_none()
     }
 
+    /// Queues what is for one socket, unless more than so much waits and it is not the rest of what that socket is told.
+    fn push_within(&mut self, order: Order, most_sent: usize) {
+        let Order::Send { to, .. } = order else { return self.push(order) };
+        let goes_on = matches!(self.queue.last(), Some(Order::Send { to: last, .. }) if *last == to);
+        if goes_on || self.sent <= most_sent || self.is_down() {
+            self.push(order);
+        } else {
+            self.skipped.push(to);
+        }
+    }
+
     fn push(&mut self, order: Order) {
         if self.is_down() && !is_close(&order) {
             return;
         }
-        self.bytes = self.bytes.saturating_add(order.bytes());
+        let bytes = if matches!(order, Order::Send { .. }) { &mut self.sent } else { &mut self.bytes };
+        *bytes = bytes.saturating_add(order.bytes());
         self.queue.push(order);
+    }
+
+    fn skipped(&mut self) -> Vec<Connection> {
+        if self.state == Health::Up {
+            self.state = Health::CatchingUp;
+        }
+        std::mem::take(&mut self.skipped)
     }
 
     fn fly(&mut self, since: u64) -> Orders {
         self.number = self.number.saturating_add(1);
-        self.bytes = 0;
+        (self.bytes, self.sent) = (0, 0);
         let orders = std::mem::take(&mut self.queue);
         self.flying = Some(orders.iter().filter(|order| is_close(order)).cloned().collect());
         Orders { since, number: self.number, orders }
@@ -318,7 +362,7 @@ impl Link {
 
     fn drop_frames(&mut self) {
         self.queue.retain(is_close);
-        self.bytes = 0;
+        (self.bytes, self.sent) = (0, 0);
     }
 }
 

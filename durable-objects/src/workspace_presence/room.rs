@@ -170,6 +170,10 @@ impl Hall {
         for shard in self.links.overflown() {
             self.room.lag(shard, now_ms);
         }
+        for connection in self.links.skipped() {
+            let effects = self.room.postpone(connection, now_ms);
+            self.perform(effects);
+        }
         is_elsewhere
     }
 

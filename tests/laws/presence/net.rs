@@ -12,6 +12,10 @@ const SETTINGS: Settings = Settings { max_peers: 2, max_shards: 3, ..world::SETT
 /// Enough for what is told in one go.
 const BYTES: usize = 500;
 
+/// What is told in one go is sometimes more than that, and what one socket is told anew as well.
+const QUEUED: usize = 6_000;
+const SENT: usize = 300;
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fate {
@@ -53,7 +57,7 @@ impl Net {
         Self {
             now,
             room: Room::restore(SETTINGS, [], now),
-            links: Links::new(now),
+            links: Links::with_most(QUEUED, SENT, now),
             shards,
             sockets: BTreeMap::new(),
             arriving: Vec::new(),
@@ -70,9 +74,18 @@ impl Net {
             if !self.links.take(&effect, of.as_ref()) {
                 self.at(0, effect, of.as_ref());
             }
+            self.relieve();
         }
+    }
+
+    /// After each effect, as in the room's shell.
+    fn relieve(&mut self) {
         for shard in self.links.overflown() {
             self.room.lag(shard, self.now);
+        }
+        for connection in self.links.skipped() {
+            let effects = self.room.postpone(connection, self.now);
+            self.perform(effects);
         }
     }
 
@@ -322,7 +335,7 @@ impl Net {
         }
         let shards: Vec<u32> = self.links.shards().collect();
         self.room = Room::restore(SETTINGS, self.attached(0), self.now);
-        self.links = Links::new(self.now);
+        self.links = Links::with_most(QUEUED, SENT, self.now);
         self.room.awaits(shards.iter().copied());
         for shard in shards {
             self.links.open(shard);

@@ -190,13 +190,23 @@ impl Room {
         }
     }
 
+    /// A socket of a shard is not sent what was for it, for too much waits there: it is behind, until it is told anew.
+    pub fn postpone(&mut self, connection: Connection, now_ms: u64) -> Vec<Effect> {
+        let shed_ms = now_ms.saturating_add(self.settings.shed_ms);
+        let Some(peer) = self.peer_mut(connection).filter(|peer| peer.behind_ms == 0) else { return Vec::new() };
+        peer.behind_ms = now_ms;
+        self.ends_ms = self.ends_ms.min(shed_ms);
+        vec![Effect::Save { of: connection }]
+    }
+
     /// A shard takes orders again: some of those there who are behind are told how everything is now, in about so many
-    /// bytes. Nothing when nobody is behind any more.
+    /// bytes, who is behind for longest first: one whose share is too much for its shard does not keep the others. Nothing when nobody is behind any more.
     pub fn catch_up(&mut self, shard: u32, bytes: usize, now_ms: u64) -> Vec<Effect> {
         let behind = self.peers.values().filter(|peer| peer.shard == shard && peer.behind_ms > 0);
-        let behind: Vec<_> = behind.map(|peer| peer.connection).collect();
+        let mut behind: Vec<_> = behind.map(|peer| (peer.behind_ms, peer.connection)).collect();
+        behind.sort_unstable();
         let (mut effects, mut told) = (Vec::new(), 0_usize);
-        for connection in behind {
+        for (_, connection) in behind {
             if told >= bytes {
                 break;
             }
