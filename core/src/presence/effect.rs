@@ -157,6 +157,11 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it sends something to this socket alone.
+    pub(super) fn is_to(&self, connection: Connection) -> bool {
+        matches!(self, Self::Send { to, .. } if *to == connection)
+    }
+
     /// How many bytes it sends to one socket.
     pub(super) fn bytes(&self) -> usize {
         match self {

@@ -108,8 +108,9 @@ impl Room {
     /// A shard has reported.
     pub fn hear(&mut self, report: Report, now_ms: u64) -> Vec<Effect> {
         self.fanout.now_ms = now_ms;
-        let Report { peers, asks, acks, ended, .. } = report;
-        let mut effects: Vec<Effect> = peers.into_iter().flat_map(|peer| self.reported(peer, now_ms)).collect();
+        let Report { peers, mut asks, acks, ended, .. } = report;
+        let peers = peers.into_iter();
+        let mut effects: Vec<Effect> = peers.flat_map(|peer| self.take_over(peer, &mut asks, now_ms)).collect();
         for connection in asks {
             let hears = self.peer(connection).and_then(|peer| peer.hears.clone());
             effects.extend(self.subscribe(connection, hears));
@@ -119,6 +120,20 @@ impl Room {
         }
         for (connection, gone) in ended {
             effects.extend(self.left(connection, gone));
+        }
+        effects
+    }
+
+    /// A socket of a shard, as the shard has it. Who hears of other places than before asks for them; who came in with his has
+    /// just been told all of them, and once is enough.
+    fn take_over(&mut self, peer: Peer, asks: &mut BTreeSet<Connection>, now_ms: u64) -> Vec<Effect> {
+        let (connection, hears) = (peer.connection, peer.hears.clone());
+        let is_same = self.peer(connection).map(|known| known.hears == hears);
+        let effects = self.reported(peer, now_ms);
+        if is_same == Some(false) {
+            asks.insert(connection);
+        } else if is_same.is_none() && hears.is_some() && effects.iter().any(|effect| effect.is_to(connection)) {
+            asks.remove(&connection);
         }
         effects
     }
@@ -234,19 +249,17 @@ impl Room {
         }
     }
 
-    /// What is newer is taken over, and the shard keeps it itself; one that shows something else is told what is known.
+    /// What is newer is taken over (who hears of other places is told of them by [`Room::hear`]), and the shard keeps it itself; one that shows something else is told what is known.
     fn refresh(&mut self, reported: Peer) -> Vec<Effect> {
         let connection = reported.connection;
         self.seen(connection, reported.seen_at_ms);
         let Some(known) = self.peer(connection) else { return Vec::new() };
-        let (is_older, moves) = (reported.clock <= known.clock, known.hears != reported.hears);
-        let is_wrong = is_older && !known.shows_as(&reported);
+        let is_wrong = reported.clock <= known.clock && !known.shows_as(&reported);
         self.update(connection, reported.clock, Shown { state: reported.state, at: reported.at });
-        match (moves, is_wrong) {
-            (true, _) => self.subscribe(connection, reported.hears),
-            (false, true) => vec![Effect::Save { of: connection }],
-            (false, false) => Vec::new(),
+        if let Some(known) = self.peer_mut(connection) {
+            known.hears = reported.hears;
         }
+        if is_wrong { vec![Effect::Save { of: connection }] } else { Vec::new() }
     }
 
     /// Somebody has arrived in a shard. He takes the place of his client's older socket, wherever that is.

@@ -145,6 +145,26 @@ fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
     assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_300), "he does not read");
 }
 
+/// It is everything there is, to each that changes what he hears of.
+#[test]
+fn who_hears_of_other_places_is_told_of_them_once() {
+    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 1_000);
+    room.join(identity("c0"), 1_000).expect("joined");
+    let mut shard = Shard::restore(Settings::DEFAULT, [], 1_000);
+    let away = sent(&mut room, &mut shard);
+    let hellos = |room: &mut Room, shard: &mut Shard| {
+        let effects = room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+        effects.iter().filter(|effect| matches!(effect, Effect::Send { text, .. } if text.contains("hello"))).count()
+    };
+    shard.frame(away, r#"{"kind":"subscribe","to":["request/r1"]}"#, 1_000);
+    assert_eq!(hellos(&mut room, &mut shard), 1, "who comes in with places");
+    for to in [r#"["request/r2"]"#, r#"["request/r2"]"#, "null"] {
+        shard.answered(Report::default(), 0, 1_000);
+        shard.frame(away, &format!(r#"{{"kind":"subscribe","to":{to}}}"#), 1_000);
+        assert_eq!(hellos(&mut room, &mut shard), 1, "{to}");
+    }
+}
+
 /// A seat in the shard.
 fn sent(room: &mut Room, shard: &mut Shard) -> Connection {
     let seating = room.seat_for(&identity("c1"), &[], 1_000).expect("a seat");
