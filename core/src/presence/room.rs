@@ -204,10 +204,11 @@ impl Room {
     /// When to call [`Room::tick`] next, in milliseconds since 1970; `None` for an empty room, which costs nothing.
     #[must_use]
     pub fn next_tick_ms(&self, now_ms: u64) -> Option<u64> {
-        if self.peers.is_empty() {
-            return None;
-        }
         let period = now_ms.saturating_add(self.settings.alarm_ms);
+        if self.peers.is_empty() {
+            // Whether it is empty is not known while a shard has not said who sits there.
+            return (!self.unheard.is_empty()).then_some(period);
+        }
         let check = if self.check_ms == 0 { period } else { self.check_ms.min(period) };
         Some(self.ends_ms.min(check).max(now_ms))
     }

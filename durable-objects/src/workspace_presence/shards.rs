@@ -81,11 +81,13 @@ impl Hall {
         heard.is_restarted
     }
 
-    /// A shard has answered, or not.
-    fn answered(&mut self, shard: u32, since: Option<u64>, now_ms: u64) {
+    /// A shard has answered, or not; whether it is to be asked who sits there, for it answers again and has not said so yet.
+    fn answered(&mut self, shard: u32, since: Option<u64>, now_ms: u64) -> bool {
+        let was_down = self.links.is_down(shard);
         let Some(since) = since else {
             self.links.failed(shard, now_ms);
-            return self.room.lag(shard, now_ms);
+            self.room.lag(shard, now_ms);
+            return false;
         };
         if self.links.answered(shard, since, now_ms) {
             let effects = self.room.catch_up(shard, CATCH_UP_BYTES, now_ms);
@@ -95,6 +97,7 @@ impl Hall {
             self.perform(effects);
         }
         self.lag_if_down(shard, now_ms);
+        was_down && !self.links.is_down(shard) && self.room.is_unheard(shard)
     }
 
     /// Lets an empty shard go.
@@ -133,8 +136,11 @@ impl Ticker {
         if let Err(error) = &told {
             worker::console_warn!("presence: a shard takes no orders: {error}");
         }
-        self.if_open(|hall| hall.answered(shard, told.ok(), now_ms));
+        let is_asked = self.if_open(|hall| hall.answered(shard, told.ok(), now_ms));
         self.settle();
+        if is_asked == Some(true) {
+            self.reconcile(shard).await;
+        }
     }
 
     /// Asks every shard who sits there: pings are heard, and who left unheard is gone. Empty shards are forgotten. One
@@ -173,7 +179,7 @@ impl Ticker {
         });
     }
 
-    /// A shard was restarted: whoever sat there and sits there no more has left, and who was asked is asked again.
+    /// A shard was restarted, or not heard of since the room woke: whoever sat there and sits there no more has left, and who was asked is asked again.
     pub(super) async fn reconcile(self, shard: u32) {
         self.roll(shard).await;
         self.if_open(|hall| hall.links.restarted(shard));

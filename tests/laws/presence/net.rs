@@ -255,12 +255,17 @@ impl Net {
             self.links.failed(shard, self.now);
             return self.room.lag(shard, self.now);
         }
+        let was_down = self.links.is_down(shard);
         if self.links.answered(shard, self.shards[&shard].obeyed(), self.now) {
             let effects = self.room.catch_up(shard, BYTES, self.now);
             if effects.is_empty() {
                 self.links.caught_up(shard);
             }
             self.perform(effects);
+        }
+        if was_down && !self.links.is_down(shard) && self.room.is_unheard(shard) {
+            self.roll(shard);
+            self.links.restarted(shard);
         }
     }
 

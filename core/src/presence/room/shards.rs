@@ -157,9 +157,14 @@ impl Room {
     /// Whether nobody sits in a shard, or is on the way there. Of one that has not said so nobody knows.
     #[must_use]
     pub fn is_deserted(&self, shard: u32, now_ms: u64) -> bool {
-        let is_unheard = self.unheard.iter().any(|(unheard, _)| *unheard == shard);
         let is_expected = self.promised.iter().any(|promise| promise.shard == shard && promise.until_ms > now_ms);
-        !is_unheard && !is_expected && self.seated(shard).is_empty()
+        !self.is_unheard(shard) && !is_expected && self.seated(shard).is_empty()
+    }
+
+    /// Whether a shard has not said who sits there since this object woke: it is to be asked as soon as it answers.
+    #[must_use]
+    pub fn is_unheard(&self, shard: u32) -> bool {
+        self.unheard.iter().any(|(unheard, _)| *unheard == shard)
     }
 
     /// A shard has said who sits there, and what it has not reported yet. Who sat there before it was asked (`before`) and is

@@ -165,6 +165,18 @@ fn who_hears_of_other_places_is_told_of_them_once() {
     }
 }
 
+/// Else those there who only send pings would be here for ever, as far as their room knows.
+#[test]
+fn a_room_that_has_not_heard_of_a_shard_looks_around_until_it_has() {
+    let mut room = Room::restore(Settings::DEFAULT, [], 1_000);
+    room.awaits([1]);
+    room.goes_on();
+    assert_eq!((room.next_tick_ms(1_000), room.is_unheard(1)), (Some(61_000), true));
+    let before = room.seated(1);
+    room.roll(1, Report { shard: 1, ..Report::default() }, &before, 1_000);
+    assert_eq!((room.next_tick_ms(1_000), room.is_unheard(1)), (None, false));
+}
+
 /// A seat in the shard.
 fn sent(room: &mut Room, shard: &mut Shard) -> Connection {
     let seating = room.seat_for(&identity("c1"), &[], 1_000).expect("a seat");
