@@ -23,7 +23,7 @@ pub use identity::{Identity, IdentityError, Sent};
 pub use links::{Heard, Links};
 pub use peer::{Connection, Peer};
 pub use places::{MOST_HEARD, MOST_SHOWN, Place, Places, PlacesError};
-pub use room::{Room, Seating, spread};
+pub use room::{Asked, Room, Seating, spread};
 pub use said::{ClientFrame, FrameError, Shown, state_of};
 pub use shard::{Order, Orders, Report, Shard};
 

@@ -25,7 +25,7 @@ use crate::sync::ClientId;
 use access::full;
 pub use drain::spread;
 use fanout::{Fanout, Seat};
-pub use shards::Seating;
+pub use shards::{Asked, Seating};
 use shards::{Promise, REPLACED};
 
 /// A room of one workspace: its sockets, one per client.
@@ -45,6 +45,8 @@ pub struct Room {
     promised: Vec<Promise>,
     /// Shards that have not said who sits there since this object woke; whether it went on without them.
     unheard: Vec<(u32, bool)>,
+    /// How many reports of shards were heard.
+    heard: u64,
     /// When to ask next whether everybody still may be here; 0 after a hibernation: at the next tick.
     check_ms: u64,
 }

@@ -162,13 +162,13 @@ impl Ticker {
     /// Asks one shard who sits there.
     pub(super) async fn roll(&self, shard: u32) {
         let Some(workspace) = self.workspace.get() else { return };
-        let before = self.if_open(|hall| hall.room.seated(shard)).unwrap_or_default();
+        let asked = self.if_open(|hall| hall.room.asks(shard)).unwrap_or_default();
         let rolled = client::roll(&self.env, workspace, shard).await;
         let now_ms = Date::now().as_millis();
         self.if_open(|hall| match rolled {
             Ok(rolled) => {
                 hall.links.rolled(shard, &rolled);
-                let effects = hall.room.roll(shard, rolled, &before, now_ms);
+                let effects = hall.room.roll(shard, rolled, &asked, now_ms);
                 hall.perform(effects);
                 hall.lag_if_down(shard, now_ms);
             }

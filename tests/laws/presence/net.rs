@@ -298,10 +298,10 @@ impl Net {
 
     fn roll(&mut self, shard: u32) {
         self.crashed.remove(&shard);
-        let before = self.room.seated(shard);
+        let asked = self.room.asks(shard);
         let rolled = self.rolled(shard);
         self.links.rolled(shard, &rolled);
-        let effects = self.room.roll(shard, rolled, &before, self.now);
+        let effects = self.room.roll(shard, rolled, &asked, self.now);
         self.perform(effects);
         self.lag_if_down(shard);
     }

@@ -20,11 +20,13 @@ pub(super) struct Seat {
     pub(super) rate: Rate,
     pub(super) reading: Reading,
     pub(super) held: Held,
+    /// With which report its shard spoke of it last: see [`Asked`](super::Asked).
+    pub(super) heard: u64,
 }
 
 impl Seat {
     pub(super) fn new(client_id: ClientId) -> Self {
-        Self { client_id, rate: Rate::default(), reading: Reading::default(), held: Held::default() }
+        Self { client_id, rate: Rate::default(), reading: Reading::default(), held: Held::default(), heard: 0 }
     }
 }
 

@@ -30,6 +30,14 @@ pub enum Seating {
     },
 }
 
+/// What the room knew of a shard when it asked who sits there: the answer is of that time, and reports may overtake it.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    there: BTreeSet<Connection>,
+    /// The reports heard by then.
+    heard: u64,
+}
+
 /// A seat for somebody who is on the way.
 #[derive(Clone, Debug)]
 pub(super) struct Promise {
@@ -107,6 +115,18 @@ impl Room {
 
     /// A shard has reported.
     pub fn hear(&mut self, report: Report, now_ms: u64) -> Vec<Effect> {
+        self.heard = self.heard.saturating_add(1);
+        let named: Vec<Connection> = report.peers.iter().map(|peer| peer.connection).collect();
+        let effects = self.learn(report, now_ms);
+        for connection in named {
+            if let Some(seat) = self.seats.get_mut(&connection) {
+                seat.heard = self.heard;
+            }
+        }
+        effects
+    }
+
+    fn learn(&mut self, report: Report, now_ms: u64) -> Vec<Effect> {
         self.fanout.now_ms = now_ms;
         let Report { peers, mut asks, acks, ended, .. } = report;
         let peers = peers.into_iter();
@@ -147,18 +167,21 @@ impl Room {
         self.closed(connection)
     }
 
-    /// The connections of a shard, as [`Room::roll`] is to be told of them.
+    /// A shard is asked who sits there: [`Room::roll`] is to be told of this with the answer.
     #[must_use]
-    pub fn seated(&self, shard: u32) -> BTreeSet<Connection> {
-        let there = self.peers.values().filter(|peer| peer.shard == shard && !peer.beats);
-        there.map(|peer| peer.connection).collect()
+    pub fn asks(&self, shard: u32) -> Asked {
+        Asked { there: self.seated(shard).map(|peer| peer.connection).collect(), heard: self.heard }
+    }
+
+    fn seated(&self, shard: u32) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(move |peer| peer.shard == shard && !peer.beats)
     }
 
     /// Whether nobody sits in a shard, or is on the way there. Of one that has not said so nobody knows.
     #[must_use]
     pub fn is_deserted(&self, shard: u32, now_ms: u64) -> bool {
         let is_expected = self.promised.iter().any(|promise| promise.shard == shard && promise.until_ms > now_ms);
-        !self.is_unheard(shard) && !is_expected && self.seated(shard).is_empty()
+        !self.is_unheard(shard) && !is_expected && self.seated(shard).next().is_none()
     }
 
     /// Whether a shard has not said who sits there since this object woke: it is to be asked as soon as it answers.
@@ -167,12 +190,18 @@ impl Room {
         self.unheard.iter().any(|(unheard, _)| *unheard == shard)
     }
 
-    /// A shard has said who sits there, and what it has not reported yet. Who sat there before it was asked (`before`) and is
-    /// not named has left unheard.
-    pub fn roll(&mut self, shard: u32, rolled: Report, before: &BTreeSet<Connection>, now_ms: u64) -> Vec<Effect> {
+    /// A shard has said who sits there, and what it has not reported yet. Who sat there when it was asked and is not named
+    /// has left unheard. Of whom it has reported since, the report holds: states have a clock, what somebody hears of has none.
+    pub fn roll(&mut self, shard: u32, mut rolled: Report, asked: &Asked, now_ms: u64) -> Vec<Effect> {
+        for peer in &mut rolled.peers {
+            let is_newer = self.seats.get(&peer.connection).is_some_and(|seat| seat.heard > asked.heard);
+            if let Some(known) = self.peer(peer.connection).filter(|_| is_newer) {
+                peer.hears.clone_from(&known.hears);
+            }
+        }
         let there: BTreeSet<Connection> = rolled.peers.iter().map(|peer| peer.connection).collect();
-        let mut effects = self.hear(rolled, now_ms);
-        for connection in before.difference(&there) {
+        let mut effects = self.learn(rolled, now_ms);
+        for connection in asked.there.difference(&there) {
             effects.extend(self.closed(*connection));
         }
         // An answer to the last question may be lost with the shard's memory.

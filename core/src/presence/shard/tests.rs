@@ -129,7 +129,8 @@ fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
     room.hear(shard.report(1_000).0.expect("a report"), 1_000);
     let named = |room: &mut Room, now_ms| {
         let rolled = Report { shard: 1, peers: room.peer(away).cloned().into_iter().collect(), ..Report::default() };
-        room.roll(1, rolled, &BTreeSet::from([away]), now_ms);
+        let asked = room.asks(1);
+        room.roll(1, rolled, &asked, now_ms);
     };
     let is_asked = |room: &mut Room, now_ms| {
         room.frame(here, &format!(r#"{{"kind":"update","clock":{now_ms},"state":{{}}}}"#), now_ms);
@@ -172,9 +173,28 @@ fn a_room_that_has_not_heard_of_a_shard_looks_around_until_it_has() {
     room.awaits([1]);
     room.goes_on();
     assert_eq!((room.next_tick_ms(1_000), room.is_unheard(1)), (Some(61_000), true));
-    let before = room.seated(1);
-    room.roll(1, Report { shard: 1, ..Report::default() }, &before, 1_000);
+    let asked = room.asks(1);
+    room.roll(1, Report { shard: 1, ..Report::default() }, &asked, 1_000);
     assert_eq!((room.next_tick_ms(1_000), room.is_unheard(1)), (None, false));
+}
+
+/// A roll has many pages: he may say so after his has been made.
+#[test]
+fn what_somebody_says_while_his_shard_is_asked_holds() {
+    let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 1_000);
+    room.join(identity("c0"), 1_000).expect("joined");
+    let mut shard = Shard::restore(Settings::DEFAULT, [], 1_000);
+    let away = sent(&mut room, &mut shard);
+    let reported = |room: &mut Room, shard: &mut Shard| room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+    reported(&mut room, &mut shard);
+    shard.answered(Report::default(), 0, 1_000);
+    let asked = room.asks(1);
+    let rolled = Report { shard: 1, peers: shard.roll(None), ..Report::default() };
+    shard.frame(away, r#"{"kind":"subscribe","to":["request/r1"]}"#, 1_000);
+    reported(&mut room, &mut shard);
+    assert_eq!(room.roll(1, rolled, &asked, 1_000), []);
+    let (there, known) = (shard.peer(away).expect("there"), room.peer(away).expect("known"));
+    assert!(there.hears.is_some() && there.hears == known.hears);
 }
 
 /// A seat in the shard.
