@@ -124,13 +124,14 @@ impl Links {
     /// A shard has spoken of these sockets. Whether the report is to be heard: none that a later one has overtaken. And
     /// whether the shard has been restarted since its last.
     pub fn hear(&mut self, report: &Report) -> Heard {
-        self.seat(report.shard, &report.peers);
+        self.open(report.shard);
         let Some(link) = self.get_mut(report.shard) else { return Heard::default() };
         let (before, now) = (link.heard, (report.since, report.number));
         if now <= before {
             return Heard::default();
         }
         link.heard = now;
+        self.seat(report.shard, &report.peers);
         Heard { is_news: true, is_restarted: before.0 != 0 && before.0 != now.0 }
     }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const PEER: &str = r#"{"connection":7,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"viewer","expires_at_ms":1000000,"authz_epoch":5},"clock":0,"state":null,"seen_at_ms":1000,"shard":1}"#;
+
 #[test]
 fn a_shard_where_nobody_sits_is_told_nothing() {
     let mut links = Links::new(1);
@@ -52,4 +54,17 @@ fn what_is_for_all_of_a_shard_and_is_too_much_is_dropped() {
     }
     assert_eq!(links.overflown(), [1]);
     assert!(links.is_down(1) && links.is_idle(1));
+}
+
+/// Those it names have ended meanwhile, and nobody would forget them again.
+#[test]
+fn a_late_report_brings_nobody_back() {
+    let peers = vec![Peer::from_attachment(PEER).expect("a peer")];
+    let mut links = Links::new(1);
+    let report = |number, peers| Report { shard: 1, since: 1, number, peers, ..Report::default() };
+    assert!(links.hear(&report(1, peers.clone())).is_news);
+    assert_eq!(links.count(), 1);
+    links.take(&Effect::Forget { connection: Connection(7) }, None);
+    assert!(!links.hear(&report(1, peers)).is_news);
+    assert_eq!(links.count(), 0);
 }
