@@ -74,11 +74,12 @@ impl Room {
             Some(_) => return Ok(()),
             None => {}
         }
-        if self.peers.len().saturating_add(self.promised.len()) >= self.settings.capacity() {
+        let promised: Vec<&Identity> = self.expected(&identity.client_id, now_ms).collect();
+        if self.peers.len().saturating_add(promised.len()) >= self.settings.capacity() {
             return Err(full());
         }
         let seated = self.peers.values().map(|peer| &peer.identity);
-        let all = seated.chain(self.promised.iter().map(|promise| &promise.identity));
+        let all = seated.chain(promised);
         let own = all.filter(|known| known.user_id == identity.user_id).count();
         if own < self.settings.max_per_user {
             return Ok(());

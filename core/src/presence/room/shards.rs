@@ -80,7 +80,7 @@ impl Room {
         Ok(Seating::Shard { shard, connection })
     }
 
-    /// The sockets and streams of each object, those on the way among them.
+    /// The sockets of each object, those on the way among them: streams have seats of their own.
     fn counts(&self) -> Vec<usize> {
         let shards = usize::try_from(self.settings.max_shards).unwrap_or_default();
         let mut counts = vec![0_usize; shards.min(MOST_SHARDS)];
@@ -107,6 +107,12 @@ impl Room {
         let counts = self.counts();
         let with_room = (0_u32..).zip(counts).filter(|(_, count)| *count < self.settings.max_peers);
         with_room.map(|(shard, _)| shard).find(|shard| fits(*shard))
+    }
+
+    /// Who else than this client is on the way to a shard. A promise of his own is kept, or comes to nothing.
+    pub(super) fn expected<'a>(&'a self, client: &'a ClientId, now_ms: u64) -> impl Iterator<Item = &'a Identity> {
+        let open = self.promised.iter().filter(move |promise| promise.until_ms > now_ms);
+        open.map(|promise| &promise.identity).filter(move |identity| identity.client_id != *client)
     }
 
     fn promise_of(&self, client: &ClientId) -> Option<&Promise> {

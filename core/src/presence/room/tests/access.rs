@@ -12,6 +12,22 @@ fn one_user_has_so_many_seats_and_no_more() {
     assert!(room.join(identity("b", 2), 10).is_ok());
 }
 
+/// A promise that came to nothing takes no seat, neither from its own client nor, when its time is over, from others.
+#[test]
+fn who_has_not_arrived_in_a_shard_takes_a_seat_for_a_while_and_none_from_himself() {
+    let settings = Settings { max_peers: 1, max_shards: 3, max_per_user: 2, ..Settings::default() };
+    let mut room = Room::restore(settings, [], 10);
+    join(&mut room, "here", 1, 10);
+    room.seat_for(&identity("lost", 1), &[], 10).expect("sent to a shard");
+    room.seat_for(&identity("lost", 1), &[], 11).expect("sent to another");
+    let beat = |room: &mut Room, now_ms| {
+        let shown = Shown { state: Some("{}".to_owned()), ..Shown::default() };
+        room.beat(identity("cli", 1), 1, shown, now_ms)
+    };
+    assert_eq!(beat(&mut room, 12).expect_err("two already").code, Code::QuotaExceeded);
+    beat(&mut room, 10_011).expect("it is over");
+}
+
 #[test]
 fn an_admission_from_before_a_narrowing_is_refused() {
     let mut room = Room::default();
