@@ -132,7 +132,10 @@ impl DurableObject for WorkspacePresence {
         self.told.alarm();
         match self.asks() {
             Some(asked) => asked.await?,
-            None => self.ticker.roll_all(&self.shards).await,
+            None if self.in_hall(|hall| hall.room.is_to_roll(Date::now().as_millis())) => {
+                self.ticker.roll_all(&self.shards).await;
+            }
+            None => {}
         }
         let mut asked = None;
         self.act(|hall, now_ms| {

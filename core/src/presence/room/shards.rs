@@ -179,6 +179,16 @@ impl Room {
         Asked { there: self.seated(shard).map(|peer| peer.connection).collect(), heard: self.heard }
     }
 
+    /// Whether the shards are to be asked who sits there, before [`Room::tick`]: once in a period, and before anybody there is
+    /// ended for what the room may not have heard. The end of a credential is known.
+    #[must_use]
+    pub fn is_to_roll(&self, now_ms: u64) -> bool {
+        let is_doubtful = |peer: &Peer| {
+            peer.shard > 0 && peer.ends_at_ms(&self.settings) <= now_ms && peer.identity.expires_at_ms > now_ms
+        };
+        self.check_ms <= now_ms || self.peers.values().any(is_doubtful)
+    }
+
     fn seated(&self, shard: u32) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(move |peer| peer.shard == shard && !peer.beats)
     }

@@ -197,6 +197,24 @@ fn what_somebody_says_while_his_shard_is_asked_holds() {
     assert!(there.hears.is_some() && there.hears == known.hears);
 }
 
+/// Many credentials end at many times, and each asking is hundreds of pages in a large room.
+#[test]
+fn shards_are_asked_who_sits_there_once_in_a_period_and_before_a_silence_ends_somebody() {
+    let settings = Settings { max_peers: 1, alarm_ms: 600_000, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 1_000);
+    room.join(Identity { expires_at_ms: 50_000, ..identity("c0") }, 1_000).expect("joined");
+    let mut shard = Shard::restore(settings, [], 1_000);
+    sent(&mut room, &mut shard);
+    room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+    assert_eq!(room.next_tick_ms(1_000), Some(50_000));
+    assert!(!room.is_to_roll(50_000), "the end of a credential is known");
+    room.tick(50_000);
+    assert!(room.is_to_roll(91_000), "he may have sent pings");
+    room.seen(shard.roll(None).first().expect("there").connection, 590_000);
+    assert!(!room.is_to_roll(600_000));
+    assert!(room.is_to_roll(601_000), "a period is over");
+}
+
 /// A seat in the shard.
 fn sent(room: &mut Room, shard: &mut Shard) -> Connection {
     let seating = room.seat_for(&identity("c1"), &[], 1_000).expect("a seat");
