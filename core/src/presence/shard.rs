@@ -129,7 +129,8 @@ impl Shard {
     pub fn report_ms(&self) -> Option<u64> {
         let News { moved, holding, said } = &self.news;
         let idle = moved.is_empty() && holding.is_empty() && said.is_empty();
-        let due_ms = self.reported_ms.saturating_add(self.settings.tick_of(self.seats.len()));
+        // Never at once: states that wait are looked at anew each time.
+        let due_ms = self.reported_ms.saturating_add(self.settings.tick_of(self.seats.len()).max(1));
         (!idle && !self.is_reporting).then_some(due_ms)
     }
 

@@ -58,6 +58,19 @@ fn what_was_not_heard_is_said_again_and_the_newest_of_it() {
     assert_eq!((again.number, again.peers.first().map(|peer| peer.clock)), (2, Some(3)));
 }
 
+/// Who reports what is due until nothing is would never end.
+#[test]
+fn a_state_that_waits_is_not_due_at_once_without_a_tick_either() {
+    let settings = Settings { tick_ms: 0, frames_per_s: 1, frames_burst: 1, ..Settings::DEFAULT };
+    let mut shard = opened(settings);
+    shard.frame(Connection(7), r#"{"kind":"update","clock":1,"state":{}}"#, 1_000);
+    shard.frame(Connection(7), r#"{"kind":"update","clock":2,"state":{}}"#, 1_000);
+    let (report, _) = shard.report(1_000);
+    shard.answered(report.expect("a report"), 0, 1_000);
+    assert_eq!(shard.report(1_001), (None, Vec::new()), "it waits");
+    assert!(shard.report_ms().is_some_and(|due_ms| due_ms > 1_001));
+}
+
 #[test]
 fn a_shard_whose_clock_is_behind_is_heard_all_the_same() {
     let mut shard = opened(Settings::DEFAULT);
