@@ -125,3 +125,26 @@ impl PresenceShard {
         self.desk.settle();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Room and shard may be of two versions for a while.
+    #[test]
+    fn commands_and_rolls_are_fixed() {
+        let texts = [
+            r#"{"command":"obey","orders":"{}"}"#,
+            r#"{"command":"roll","after":null}"#,
+            r#"{"command":"roll","after":7}"#,
+        ];
+        for text in texts {
+            let read: Command = serde_json::from_str(text).expect("a command");
+            assert_eq!(serde_json::to_string(&read).expect("json"), text);
+        }
+        let rolled =
+            r#"{"peers":["{}"],"unsaid":{"shard":2,"since":1,"number":3,"peers":[],"asks":[7],"acks":[8],"ended":[]}}"#;
+        let read: Rolled = serde_json::from_str(rolled).expect("a roll");
+        assert_eq!(serde_json::to_string(&read).expect("json"), rolled);
+    }
+}

@@ -124,4 +124,13 @@ mod tests {
         assert_eq!(Identity::from_header(&header).expect("identity"), identity);
         assert!(Identity::from_header("{}").is_err());
     }
+
+    /// Room, Worker and shard may be of three versions for a while.
+    #[test]
+    fn where_a_socket_was_sent_is_fixed() {
+        let header = r#"{"shard":2,"connection":7,"identity":{"workspace":"ws_00000000000000000000000000","client_id":"c1","user_id":"user_00000000000000000000000000","name":null,"role":"viewer","expires_at_ms":1000000,"authz_epoch":5}}"#;
+        let sent = Sent::from_header(header).expect("sent");
+        assert_eq!((sent.shard, sent.connection.0, Sent::HEADER), (2, 7, "x-drey-sent"));
+        assert_eq!(sent.to_header().expect("header"), header);
+    }
 }

@@ -66,3 +66,16 @@ impl From<Turned> for Refusal {
         Self { retry_after, ..Self::new(code, detail) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Room and shard may be of two versions for a while.
+    #[test]
+    fn the_command_of_a_report_is_fixed() {
+        let text = r#"{"command":"report","workspace":"ws_00000000000000000000000000","report":"{}"}"#;
+        let read: Command = serde_json::from_str(text).expect("a command");
+        assert_eq!(serde_json::to_string(&read).expect("json"), text);
+    }
+}

@@ -22,6 +22,11 @@ const CATCH_UP_BYTES: usize = 1024 * 1024;
 const DELIVERED_STEP: Duration = Duration::from_millis(5);
 const DELIVERED_STEPS: u32 = 200;
 
+/// The table outlives deploys: a room that does not find its shards closes all that sit there.
+const TABLE: &str = "create table if not exists shard (number integer primary key, workspace text not null)";
+const ALL: &str = "select number, workspace from shard";
+const PUT: &str = "insert into shard (number, workspace) values (?, ?) on conflict do nothing";
+
 /// The shards of one room, in the object's `SQLite`: a room that wakes asks them who sits there.
 #[derive(Clone, Debug)]
 pub(super) struct Shards {
@@ -42,7 +47,7 @@ impl Shards {
     /// Whose room it is, and its shards; none for almost every room.
     pub(super) fn all(&self) -> Option<(WorkspaceId, Vec<u32>)> {
         // Without a table there never was one.
-        let rows = self.sql.exec("select number, workspace from shard", None).ok()?.to_array::<Row>().ok()?;
+        let rows = self.sql.exec(ALL, None).ok()?.to_array::<Row>().ok()?;
         let workspace = WorkspaceId::parse(&rows.first()?.workspace).ok()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
         let numbers = rows.iter().map(|row| row.number as u32).collect();
@@ -51,10 +56,9 @@ impl Shards {
 
     /// Remembers a shard before anybody is sent there.
     pub(super) fn put(&self, shard: u32, workspace: WorkspaceId) -> worker::Result<()> {
-        let table = "create table if not exists shard (number integer primary key, workspace text not null)";
-        self.sql.exec(table, None)?;
+        self.sql.exec(TABLE, None)?;
         let values = vec![number(shard), SqlStorageValue::from(workspace.to_string())];
-        self.sql.exec("insert into shard (number, workspace) values (?, ?) on conflict do nothing", values)?;
+        self.sql.exec(PUT, values)?;
         Ok(())
     }
 
@@ -277,5 +281,19 @@ impl WorkspacePresence {
             }
             Delay::from(DELIVERED_STEP).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_fixed() {
+        assert_eq!(TABLE, "create table if not exists shard (number integer primary key, workspace text not null)");
+        assert_eq!(ALL, "select number, workspace from shard");
+        assert_eq!(PUT, "insert into shard (number, workspace) values (?, ?) on conflict do nothing");
+        let row: Row = serde_json::from_str(r#"{"number":3,"workspace":"ws_1"}"#).expect("a row");
+        assert_eq!((row.number.to_bits(), row.workspace.as_str()), (3_f64.to_bits(), "ws_1"));
     }
 }

@@ -40,7 +40,7 @@ fn reports_and_orders_are_fixed() {
     )
     .expect("a report");
     assert_eq!(ended.ended.first().map(|(connection, gone)| (connection.0, gone.clock)), Some((7, 3)));
-    let orders = r#"{"since":1,"number":2,"orders":[{"send":{"to":7,"text":"a"}},{"broadcast":{"to":{"all_but":[7]},"text":"b"}},{"broadcast":{"to":{"only":[7]},"text":"c"}},{"close":{"connection":7,"code":1012,"reason":"d"}}]}"#;
+    let orders = r#"{"since":1,"number":2,"orders":[{"send":{"to":7,"text":"a"}},{"broadcast":{"to":{"all_but":[7]},"text":"b"}},{"broadcast":{"to":{"only":[7]},"text":"c"}},{"keep":{"peer":"e"}},{"close":{"connection":7,"code":1012,"reason":"d"}}]}"#;
     let read: Orders = serde_json::from_str(orders).expect("orders");
     assert_eq!(serde_json::to_string(&read).expect("json"), orders);
 }
