@@ -148,7 +148,8 @@ impl DurableObject for WorkspacePresence {
         .await?;
         self.tell_metrics(Date::now().as_millis(), true);
         let Some((seats, up_to)) = asked else { return Response::empty() };
-        for (user_id, standing) in check::standings(&self.env, seats).await {
+        for (user_id, standing) in check::round(&self.env, seats).await {
+            self.in_hall(|hall| hall.room.checked(user_id));
             self.act(|hall, _| match standing {
                 Some(Standing::Out) => hall.room.revoke(user_id, up_to),
                 Some(Standing::In { authz_epoch }) => hall.room.recheck_keys(user_id, authz_epoch, up_to),

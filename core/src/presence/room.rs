@@ -49,6 +49,8 @@ pub struct Room {
     heard: u64,
     /// When to ask next whether everybody still may be here; 0 after a hibernation: at the next tick.
     check_ms: u64,
+    /// Whom it asked after last: the next round begins behind him.
+    checked: Option<UserId>,
 }
 
 impl Room {

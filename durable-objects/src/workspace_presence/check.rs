@@ -7,7 +7,7 @@ use drey_core::id::{UserId, WorkspaceId};
 use drey_core::lease::Admission;
 use drey_core::limit::Tier;
 use futures::future::join_all;
-use worker::Env;
+use worker::{Date, Env};
 
 use crate::workspace_gate::{Admit, GateClient, Subject};
 
@@ -16,6 +16,9 @@ const TIMEOUT_MS: u32 = 2_000;
 
 /// Questions under way at a time; the gate answers all but the first from memory.
 const AT_A_TIME: usize = 32;
+
+/// A round that takes longer goes on with the next alarm: the room's own events wait for nothing here, but its next alarm does.
+const ROUND_MS: u64 = 20_000;
 
 /// What the gate says of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +29,19 @@ pub(super) enum Standing {
     In { authz_epoch: i64 },
 }
 
-/// How users stand, by the gate's word; `None` where it does not say, which takes nobody's seat.
-pub(super) async fn standings(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<Standing>)> {
+/// How users stand, as far as that can be asked within a round, in their order.
+pub(super) async fn round(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<Standing>)> {
+    standings(env, users, Date::now().as_millis().saturating_add(ROUND_MS)).await
+}
+
+/// How users stand, by the gate's word; `None` where it does not say, which takes nobody's seat. Nobody is asked after later
+/// than `until_ms`.
+async fn standings(env: &Env, users: Vec<(WorkspaceId, UserId)>, until_ms: u64) -> Vec<(UserId, Option<Standing>)> {
     let mut asked = Vec::with_capacity(users.len());
     for some in users.chunks(AT_A_TIME) {
+        if Date::now().as_millis() > until_ms {
+            break;
+        }
         let answers = join_all(some.iter().map(|(workspace, user)| standing(env, *workspace, *user))).await;
         asked.extend(some.iter().map(|(_, user)| *user).zip(answers));
     }
@@ -38,7 +50,7 @@ pub(super) async fn standings(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> V
 
 /// Whether each has a role; `None` where the gate does not say.
 pub(crate) async fn roles(env: &Env, users: Vec<(WorkspaceId, UserId)>) -> Vec<(UserId, Option<bool>)> {
-    let told = standings(env, users).await.into_iter();
+    let told = standings(env, users, u64::MAX).await.into_iter();
     told.map(|(user, standing)| (user, standing.map(|standing| standing != Standing::Out))).collect()
 }
 

@@ -30,8 +30,8 @@ impl Room {
         self.end_where(|peer| peer.identity.user_id == user_id, |_| (close::FORBIDDEN, "access was narrowed"))
     }
 
-    /// Whom to ask after: everybody here, once per user, at most once in a period. The answer is for the sockets that
-    /// are here now.
+    /// Whom to ask after: everybody here, once per user, at most once in a period, whoever was asked after last at the end. The
+    /// answer is for the sockets that are here now.
     pub fn to_check(&mut self, now_ms: u64) -> (Vec<(WorkspaceId, UserId)>, Connection) {
         if self.check_ms > now_ms {
             return (Vec::new(), self.last);
@@ -39,7 +39,15 @@ impl Room {
         self.check_ms = now_ms.saturating_add(self.settings.alarm_ms);
         let identities = self.peers.values().map(|peer| &peer.identity);
         let users: BTreeSet<_> = identities.map(|identity| (identity.workspace, identity.user_id)).collect();
-        (users.into_iter().collect(), self.last)
+        let mut users: Vec<_> = users.into_iter().collect();
+        let asked = users.partition_point(|(_, user)| Some(*user) <= self.checked);
+        users.rotate_left(asked);
+        (users, self.last)
+    }
+
+    /// The last user who was asked after in a round that may have come to no end.
+    pub fn checked(&mut self, last: UserId) {
+        self.checked = Some(last);
     }
 
     /// A user has no role here any more, as of [`Room::to_check`]: the sockets he had then close.

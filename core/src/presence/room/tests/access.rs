@@ -68,6 +68,21 @@ fn everybody_is_asked_after_once_per_period_and_by_user() {
 }
 
 #[test]
+fn a_round_goes_on_where_the_last_one_stopped() {
+    let mut room = Room::default();
+    let users = [1, 2, 3].map(|user| identity("x", user).user_id);
+    for (client, user) in [("a", 1), ("b", 2), ("c", 3)] {
+        join(&mut room, client, user, 10);
+    }
+    let round = |room: &mut Room, now_ms| room.to_check(now_ms).0.iter().map(|(_, user)| *user).collect::<Vec<_>>();
+    assert_eq!(round(&mut room, 60_010), users);
+    for (last, now_ms, then) in [(0, 120_010, [1, 2, 0]), (1, 180_010, [2, 0, 1]), (2, 240_010, [0, 1, 2])] {
+        room.checked(users[last]);
+        assert_eq!(round(&mut room, now_ms), then.map(|at| users[at]));
+    }
+}
+
+#[test]
 fn a_narrowing_closes_every_socket_of_its_user() {
     let mut room = Room::default();
     let (first, second) = (join(&mut room, "a1", 1, 10), join(&mut room, "a2", 1, 10));
