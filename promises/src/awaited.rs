@@ -98,13 +98,13 @@ impl Future for Awaited {
     type Output = Result<JsValue, JsValue>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        WAITS.with_borrow_mut(|waits| {
-            let Some(wait) = waits.get_mut(&self.0) else { return Poll::Pending };
-            match mem::replace(&mut wait.end, End::Pending(Some(context.waker().clone()))) {
-                End::Settled(end) => Poll::Ready(end),
-                End::Pending(_) => Poll::Pending,
-            }
-        })
+        let waits_on = End::Pending(Some(context.waker().clone()));
+        let before = WAITS.with_borrow_mut(|waits| Some(mem::replace(&mut waits.get_mut(&self.0)?.end, waits_on)));
+        // Outside of the borrow: a waker may be the last that holds a request, which gives its own waits up.
+        match before {
+            Some(End::Settled(end)) => Poll::Ready(end),
+            Some(End::Pending(_)) | None => Poll::Pending,
+        }
     }
 }
 
