@@ -116,6 +116,15 @@ impl Audience {
             Self::Only(these) => these.contains(&connection),
         }
     }
+
+    /// About how many bytes it is, in memory and as text.
+    pub(super) fn bytes(&self) -> usize {
+        let named = match self {
+            Self::AllBut(others) => others.len(),
+            Self::Only(these) => these.len(),
+        };
+        named.saturating_mul(16)
+    }
 }
 
 /// What the shell has to do.

@@ -4,73 +4,67 @@
 //! scope: sending. A shard that does not answer costs nothing but its closes: the room takes its sockets for readers that
 //! have fallen behind, and tells them everything anew when the shard answers again.
 
+mod link;
+mod queue;
+
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::{Audience, Connection, Effect, Order, Orders, Peer, Report};
+use link::{Health, Link};
+use queue::Frame;
 
-/// A shard that has so many bytes to be sent is too slow: they are dropped, and it is told anew.
-const MOST_QUEUED: usize = 8 * 1024 * 1024;
+/// So many bytes may wait in a room for all its shards together, a frame for several of them counted once: with
+/// [`MOST_SENT`] an eighth of the 128 MiB of an isolate. Above, a shard is too slow: what waits for it is dropped, and it is
+/// told anew.
+const MOST_QUEUED: usize = 12 * 1024 * 1024;
 
-/// So many bytes may wait for single sockets of a shard. Of everything that one is told anew the first is sent whole,
-/// however much it is: whoever comes after it falls behind, and is told when that has been taken.
-const MOST_SENT: usize = MOST_QUEUED;
+/// So many bytes may wait in a room for single sockets of shards: less, for whoever has to wait loses nothing. Of everything
+/// that is told anew in a shard the first socket's is sent whole, however much it is: whoever comes after it falls behind, and
+/// is told when that has been taken.
+const MOST_SENT: usize = 4 * 1024 * 1024;
+
+/// One message carries so many bytes, or one frame more; the rest goes with the next. What everybody in a full room shows is
+/// 40 MiB at the most: at once it would be in memory three times, written out for the way, and too late when it arrives.
+const MOST_CARRIED: usize = 1024 * 1024;
 
 /// A shard that did not answer is tried again after so long, in milliseconds.
 const RETRY_MS: u64 = 500;
 
 /// The shards of one room.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Links {
     /// When the room woke.
     since: u64,
-    /// The most bytes that wait for all of a shard, and for single sockets there.
-    most: (usize, usize),
+    most: Most,
+    /// How many bytes of frames wait, each counted once.
+    held: Rc<Cell<usize>>,
     all: Vec<Link>,
     /// The sockets that are elsewhere.
     away: BTreeMap<Connection, u32>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Link {
-    shard: u32,
-    queue: Vec<Order>,
-    /// How many bytes wait, without those for single sockets; and those.
-    bytes: usize,
+/// How many bytes there may be at the most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Most {
+    queued: usize,
     sent: usize,
-    /// Sockets that were not sent what was for them.
-    skipped: Vec<Connection>,
-    number: u64,
-    /// The number of the last message that was answered.
-    done: u64,
-    /// The closes of the message that is under way: they alone must not get lost.
-    flying: Option<Vec<Order>>,
-    state: Health,
-    /// The last report heard.
-    heard: (u64, u64),
-}
-
-/// Whether a shard does what it is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Health {
-    #[default]
-    Up,
-    /// It has answered after a while, and those there are told anew.
-    CatchingUp,
-    /// It is tried again at this time.
-    Down { retry_ms: u64 },
+    carried: usize,
 }
 
 impl Links {
     /// No shard yet.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
-        Self::with_most(MOST_QUEUED, MOST_SENT, now_ms)
+        Self::with_most(MOST_QUEUED, MOST_SENT, MOST_CARRIED, now_ms)
     }
 
-    /// No shard yet, and so many bytes that may wait for all of a shard, and for single sockets there.
+    /// No shard yet, and so many bytes that may wait for all of them, that may wait for single sockets there, and that one
+    /// message carries.
     #[must_use]
-    pub fn with_most(queued: usize, sent: usize, now_ms: u64) -> Self {
-        Self { since: now_ms, most: (queued, sent), ..Self::default() }
+    pub fn with_most(queued: usize, sent: usize, carried: usize, now_ms: u64) -> Self {
+        Self { since: now_ms, most: Most { queued, sent, carried }, ..Self::default() }
     }
 
     /// Whether the room is in one object.
@@ -178,18 +172,18 @@ impl Links {
         if matches!(effect, Effect::Close { .. } | Effect::Forget { .. }) {
             self.away.remove(one);
         }
-        let most_sent = self.most.1;
+        let is_full = self.sent() > self.most.sent;
         if let (Some(order), Some(link)) = (order, self.get_mut(shard)) {
-            link.push_within(order, most_sent);
+            link.push_unless(is_full, order);
         }
         true
     }
 
     /// What is to be sent now, at most one message a shard. Each wants [`Links::answered`] or [`Links::failed`].
     pub fn ready(&mut self, now_ms: u64) -> Vec<(u32, Orders)> {
-        let since = self.since;
+        let (since, most) = (self.since, self.most.carried);
         let ready = self.all.iter_mut().filter(|link| link.is_ready(now_ms));
-        ready.map(|link| (link.shard, link.fly(since))).collect()
+        ready.map(|link| (link.shard, link.fly(since, most))).collect()
     }
 
     /// When to ask again for what is ready, in milliseconds since 1970: what waits for an answer is not counted.
@@ -203,14 +197,13 @@ impl Links {
         due.min()
     }
 
-    /// The message by which each shard has been told everything that is to be said now.
+    /// How many orders each shard has been given so far.
     #[must_use]
     pub fn marks(&self) -> Vec<(u32, u64)> {
-        let mark = |link: &Link| link.number.saturating_add(u64::from(!link.queue.is_empty()));
-        self.all.iter().map(|link| (link.shard, mark(link))).collect()
+        self.all.iter().map(|link| (link.shard, link.queue.counts().0)).collect()
     }
 
-    /// Whether every shard that answers has done what it was told by these messages.
+    /// Whether every shard that answers has done so many of its orders.
     #[must_use]
     pub fn is_done(&self, marks: &[(u32, u64)]) -> bool {
         let is_behind =
@@ -220,19 +213,20 @@ impl Links {
 
     /// A shard has answered: `since` is when the room woke whose orders it carried out last. If that is a later one, whose
     /// clock was ahead, the orders were not carried out, and the next are to come after it. Whether those there are to be
-    /// told anew, as far as that is not done.
+    /// told anew, as far as that is not done: not while more than a message of that waits.
     pub fn answered(&mut self, shard: u32, since: u64, now_ms: u64) -> bool {
         if since > self.since {
             self.since = since.saturating_add(1);
-            self.failed(shard, now_ms);
+            self.give_up(shard, now_ms);
             return false;
         }
+        let most = self.most.carried;
         let Some(link) = self.get_mut(shard) else { return false };
-        (link.flying, link.done) = (None, link.number);
+        (link.flying, link.done, link.is_silent) = (None, link.flown, false);
         if link.is_down() {
             link.state = Health::CatchingUp;
         }
-        link.state == Health::CatchingUp
+        link.state == Health::CatchingUp && link.queue.bytes().sent < most
     }
 
     /// The shard was restarted: answers of its sockets may be lost, so whoever is behind there is told anew.
@@ -249,26 +243,44 @@ impl Links {
         }
     }
 
-    /// The shard did not answer; nobody knows what it has done.
-    pub fn failed(&mut self, shard: u32, now_ms: u64) {
+    /// The shard did not answer; nobody knows what it has done. Whether that is news: it is tried again until it answers.
+    pub fn failed(&mut self, shard: u32, now_ms: u64) -> bool {
+        self.give_up(shard, now_ms);
+        self.get_mut(shard).is_some_and(|link| !std::mem::replace(&mut link.is_silent, true))
+    }
+
+    fn give_up(&mut self, shard: u32, now_ms: u64) {
         if let Some(link) = self.get_mut(shard) {
             let closes = link.flying.take().unwrap_or_default();
-            link.queue.splice(0..0, closes);
-            link.drop_frames();
+            link.queue.put_back(closes);
+            link.queue.drop_frames();
             link.state = Health::Down { retry_ms: now_ms.saturating_add(RETRY_MS) };
         }
     }
 
-    /// Shards that are too slow for what they are to be sent: they count as failed.
+    /// Shards that are too slow for what they are to be sent: they count as failed. While it is too much, the one that holds
+    /// most: a slow shard holds what the others have sent long since, so dropping that frees it, and the others lose
+    /// nothing. Only where all are as slow, and wait for the same frames, is everything dropped.
     pub fn overflown(&mut self) -> Vec<u32> {
-        let most = self.most.0;
-        let over = self.all.iter_mut().filter(|link| link.bytes > most && !link.is_down());
-        over.map(|link| {
-            link.drop_frames();
+        let mut over = Vec::new();
+        while self.queued() > self.most.queued {
+            let up = self.all.iter_mut().filter(|link| !link.is_down());
+            let Some(link) = up.max_by_key(|link| link.queue.bytes().for_all()) else { break };
+            link.queue.drop_frames();
             link.state = Health::Down { retry_ms: 0 };
-            link.shard
-        })
-        .collect()
+            over.push(link.shard);
+        }
+        over
+    }
+
+    /// How many bytes wait for shards, without those for single sockets.
+    fn queued(&self) -> usize {
+        self.all.iter().map(|link| link.queue.bytes().own).fold(self.held.get(), usize::saturating_add)
+    }
+
+    /// How many bytes wait for single sockets of shards.
+    fn sent(&self) -> usize {
+        self.all.iter().map(|link| link.queue.bytes().sent).fold(0, usize::saturating_add)
     }
 
     /// Sockets that were not sent what was for them, since more than enough waits for others: they are behind, and told anew
@@ -287,6 +299,7 @@ impl Links {
     }
 
     fn broadcast(&mut self, to: &Audience, text: &str) {
+        let frame = Frame::new(text, &self.held);
         for link in self.all.iter_mut().filter(|link| !link.is_down()) {
             if self.away.values().all(|there| *there != link.shard) {
                 continue;
@@ -297,7 +310,7 @@ impl Links {
                 Audience::Only(these) => Audience::Only(these.iter().copied().filter(sits_there).collect()),
             };
             if to != Audience::Only(Vec::new()) {
-                link.push(Order::Broadcast { to, text: text.to_owned() });
+                link.queue.share(to, Rc::clone(&frame));
             }
         }
     }
@@ -310,65 +323,6 @@ pub struct Heard {
     pub is_news: bool,
     /// The shard forgot what it had to say: it is to be asked who sits there.
     pub is_restarted: bool,
-}
-
-impl Link {
-    fn is_down(&self) -> bool {
-        matches!(self.state, Health::Down { .. })
-    }
-
-    fn is_ready(&self, now_ms: u64) -> bool {
-        let due = match self.state {
-            Health::Down { retry_ms } => retry_ms <= now_ms,
-            Health::CatchingUp => true,
-            Health::Up => !self.queue.is_empty(),
-        };
-        due && self.flying.is_none()
-    }
-
-    /// Queues what is for one socket, unless more than so much waits and it is not the rest of what that socket is told.
-    fn push_within(&mut self, order: Order, most_sent: usize) {
-        let Order::Send { to, .. } = order else { return self.push(order) };
-        let goes_on = matches!(self.queue.last(), Some(Order::Send { to: last, .. }) if *last == to);
-        if goes_on || self.sent <= most_sent || self.is_down() {
-            self.push(order);
-        } else {
-            self.skipped.push(to);
-        }
-    }
-
-    fn push(&mut self, order: Order) {
-        if self.is_down() && !is_close(&order) {
-            return;
-        }
-        let bytes = if matches!(order, Order::Send { .. }) { &mut self.sent } else { &mut self.bytes };
-        *bytes = bytes.saturating_add(order.bytes());
-        self.queue.push(order);
-    }
-
-    fn skipped(&mut self) -> Vec<Connection> {
-        if self.state == Health::Up {
-            self.state = Health::CatchingUp;
-        }
-        std::mem::take(&mut self.skipped)
-    }
-
-    fn fly(&mut self, since: u64) -> Orders {
-        self.number = self.number.saturating_add(1);
-        (self.bytes, self.sent) = (0, 0);
-        let orders = std::mem::take(&mut self.queue);
-        self.flying = Some(orders.iter().filter(|order| is_close(order)).cloned().collect());
-        Orders { since, number: self.number, orders }
-    }
-
-    fn drop_frames(&mut self) {
-        self.queue.retain(is_close);
-        (self.bytes, self.sent) = (0, 0);
-    }
-}
-
-fn is_close(order: &Order) -> bool {
-    matches!(order, Order::Close { .. })
 }
 
 #[cfg(test)]

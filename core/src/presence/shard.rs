@@ -48,6 +48,8 @@ pub struct Shard {
     reported: u64,
     reported_ms: u64,
     is_reporting: bool,
+    /// The room has not answered since that was said.
+    is_unheard: bool,
     /// The last orders carried out.
     obeyed: (u64, u64),
 }
@@ -152,15 +154,20 @@ impl Shard {
     /// The room has answered: `since` is when the shard woke that it heard last. If that is a later one, whose clock was
     /// ahead, the report was not heard, and the next are to come after it.
     pub fn answered(&mut self, report: Report, since: u64, now_ms: u64) {
-        self.is_reporting = false;
+        (self.is_reporting, self.is_unheard) = (false, false);
         if since > self.since {
             self.since = since.saturating_add(1);
-            self.failed(report, now_ms);
+            self.say_again(report, now_ms);
         }
     }
 
-    /// The report got no answer: what it said is said again after a while.
-    pub fn failed(&mut self, report: Report, now_ms: u64) {
+    /// The report got no answer: what it said is said again after a while. Whether that is news.
+    pub fn failed(&mut self, report: Report, now_ms: u64) -> bool {
+        self.say_again(report, now_ms);
+        !std::mem::replace(&mut self.is_unheard, true)
+    }
+
+    fn say_again(&mut self, report: Report, now_ms: u64) {
         self.is_reporting = false;
         self.reported_ms = now_ms.saturating_add(RETRY_MS);
         let Report { peers, asks, acks, ended, .. } = report;

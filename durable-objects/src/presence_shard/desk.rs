@@ -155,8 +155,9 @@ impl Desk {
         self.with(|inner| match heard {
             Ok(since) => inner.shard.answered(report, since, now_ms),
             Err(error) => {
-                worker::console_warn!("presence: a shard was not heard: {error}");
-                inner.shard.failed(report, now_ms);
+                if inner.shard.failed(report, now_ms) {
+                    worker::console_warn!("presence: a shard is not heard: {error}");
+                }
             }
         });
         self.settle();

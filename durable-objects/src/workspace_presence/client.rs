@@ -9,6 +9,8 @@ use drey_core::presence::{Identity, IdentityError, PeerView, PersonView, Places,
 use drey_core::refusal::{Code, Refusal};
 use drey_core::role::Region;
 use drey_core::sync::ClientId;
+use drey_promises::settled;
+use js_sys::Promise;
 use serde::Serialize;
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast as _, JsValue};
@@ -23,8 +25,7 @@ use crate::scope_feed::client::open;
 
 #[wasm_bindgen(module = "/src/workspace_presence/upgrade.js")]
 extern "C" {
-    #[wasm_bindgen(catch)]
-    async fn upgrade(
+    fn upgrade(
         namespace: &JsValue,
         name: &str,
         hint: Option<&str>,
@@ -32,7 +33,7 @@ extern "C" {
         value: &str,
         protocol: Option<&str>,
         timeout: u32,
-    ) -> Result<JsValue, JsValue>;
+    ) -> Promise;
 }
 
 /// How a socket was admitted.
@@ -145,7 +146,7 @@ impl PresenceClient<'_> {
         let namespace = self.env.durable_object(binding)?;
         let hint = join.hint.map(Region::as_str);
         let asked = upgrade(namespace.as_ref(), name, hint, header, value, join.protocol, self.timeout_ms);
-        Ok(asked.await.map_err(worker::Error::from)?.dyn_into().map_err(worker::Error::from)?)
+        Ok(settled(&asked).await.map_err(worker::Error::from)?.dyn_into().map_err(worker::Error::from)?)
     }
 
     /// A shard's report; when the shard woke that was heard last.

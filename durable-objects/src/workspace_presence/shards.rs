@@ -13,7 +13,7 @@ use super::WorkspacePresence;
 use super::room::Hall;
 use super::ticker::Ticker;
 use crate::presence_shard::client;
-use crate::rpc;
+use crate::rpc::{self, RpcError};
 
 /// Of a shard that answers again, so many bytes at a time are told anew.
 const CATCH_UP_BYTES: usize = 1024 * 1024;
@@ -85,14 +85,9 @@ impl Hall {
         heard.is_restarted
     }
 
-    /// A shard has answered, or not; whether it is to be asked who sits there, for it answers again and has not said so yet.
-    fn answered(&mut self, shard: u32, since: Option<u64>, now_ms: u64) -> bool {
+    /// A shard has answered; whether it is to be asked who sits there, for it answers again and has not said so yet.
+    fn answered(&mut self, shard: u32, since: u64, now_ms: u64) -> bool {
         let was_down = self.links.is_down(shard);
-        let Some(since) = since else {
-            self.links.failed(shard, now_ms);
-            self.room.lag(shard, now_ms);
-            return false;
-        };
         if self.links.answered(shard, since, now_ms) {
             let effects = self.room.catch_up(shard, CATCH_UP_BYTES, now_ms);
             if effects.is_empty() {
@@ -102,6 +97,14 @@ impl Hall {
         }
         self.lag_if_down(shard, now_ms);
         was_down && !self.links.is_down(shard) && self.room.is_unheard(shard)
+    }
+
+    /// A shard has not answered: one line for all the times that it does not.
+    fn failed(&mut self, shard: u32, error: &RpcError, now_ms: u64) {
+        if self.links.failed(shard, now_ms) {
+            worker::console_warn!("presence: a shard does not answer: {error}");
+        }
+        self.room.lag(shard, now_ms);
     }
 
     /// Lets an empty shard go.
@@ -137,10 +140,13 @@ impl Ticker {
     async fn send(self, workspace: WorkspaceId, shard: u32, orders: Orders) {
         let told = client::obey(&self.env, workspace, shard, &orders).await;
         let now_ms = Date::now().as_millis();
-        if let Err(error) = &told {
-            worker::console_warn!("presence: a shard takes no orders: {error}");
-        }
-        let is_asked = self.if_open(|hall| hall.answered(shard, told.ok(), now_ms));
+        let is_asked = self.if_open(|hall| match told {
+            Ok(since) => hall.answered(shard, since, now_ms),
+            Err(error) => {
+                hall.failed(shard, &error, now_ms);
+                false
+            }
+        });
         self.settle();
         if is_asked == Some(true) {
             self.reconcile(shard).await;
@@ -176,10 +182,7 @@ impl Ticker {
                 hall.perform(effects);
                 hall.lag_if_down(shard, now_ms);
             }
-            Err(error) => {
-                worker::console_warn!("presence: a shard does not say who sits there: {error}");
-                hall.answered(shard, None, now_ms);
-            }
+            Err(error) => hall.failed(shard, &error, now_ms),
         });
     }
 

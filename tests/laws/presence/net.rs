@@ -16,6 +16,9 @@ const BYTES: usize = 500;
 const QUEUED: usize = 6_000;
 const SENT: usize = 300;
 
+/// Hardly more than one order.
+const CARRIED: usize = 200;
+
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fate {
@@ -59,7 +62,7 @@ impl Net {
         Self {
             now,
             room: Room::restore(SETTINGS, [], now),
-            links: Links::with_most(QUEUED, SENT, now),
+            links: Links::with_most(QUEUED, SENT, CARRIED, now),
             shards,
             sockets: BTreeMap::new(),
             arriving: Vec::new(),
@@ -224,7 +227,9 @@ impl Net {
         let sender = self.shards.get_mut(&shard).expect("a shard");
         match fate {
             Fate::Answered => sender.answered(report, self.links.heard(shard), now),
-            Fate::AnswerLost | Fate::Late | Fate::Lost => sender.failed(report, now),
+            Fate::AnswerLost | Fate::Late | Fate::Lost => {
+                sender.failed(report, now);
+            }
         }
     }
 
@@ -346,7 +351,7 @@ impl Net {
         let shards: Vec<u32> = self.links.shards().collect();
         self.sent.clear();
         self.room = Room::restore(SETTINGS, self.attached(0), self.now);
-        self.links = Links::with_most(QUEUED, SENT, self.now);
+        self.links = Links::with_most(QUEUED, SENT, CARRIED, self.now);
         self.room.awaits(shards.iter().copied());
         for shard in shards {
             self.links.open(shard);

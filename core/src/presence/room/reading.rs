@@ -6,7 +6,7 @@
 
 use super::super::Audience;
 use super::fanout::Seat;
-use super::{Connection, Effect, Places, Room, ServerFrame, Settings};
+use super::{Connection, Effect, Peer, Places, Room, ServerFrame, Settings};
 
 /// A socket that has been sent so many bytes is asked soon, however large its room: they are kept for it in memory. A room of
 /// a thousand in which two move sends as much in about a minute.
@@ -26,6 +26,11 @@ impl Reading {
     /// One that has read everything.
     fn new(told: u64, since_ms: u64) -> Self {
         Self { is_asked: false, since_ms, much: told.saturating_add(MUCH) }
+    }
+
+    /// Whether it was asked is not known.
+    pub(super) fn forget(&mut self) {
+        (self.is_asked, self.much) = (false, 0);
     }
 
     /// When to ask, or to give up waiting for the answer: after a while if it was sent much, later in a large room if not.
@@ -60,8 +65,13 @@ impl Room {
     /// An answer of this socket may be lost: if it was asked, it is asked again.
     pub(super) fn ask_again(&mut self, connection: Connection) {
         if let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.reading.is_asked) {
-            (seat.reading.is_asked, seat.reading.much) = (false, 0);
+            seat.reading.forget();
         }
+    }
+
+    /// Whether it owes an answer.
+    pub(super) fn is_asked(&self, peer: &Peer) -> bool {
+        self.seats.get(&peer.connection).is_some_and(|seat| seat.reading.is_asked)
     }
 
     /// A socket has read what it was sent; one that had fallen behind is told how everything is now.

@@ -249,9 +249,15 @@ impl Room {
     /// A shard takes no orders now: its sockets are behind, as if none of them read.
     pub fn lag(&mut self, shard: u32, now_ms: u64) {
         let shed_ms = now_ms.saturating_add(self.settings.shed_ms);
-        for peer in self.peers.values_mut().filter(|peer| peer.shard == shard && peer.behind_ms == 0) {
-            peer.behind_ms = now_ms;
-            self.ends_ms = self.ends_ms.min(shed_ms);
+        for peer in self.peers.values_mut().filter(|peer| peer.shard == shard) {
+            if peer.behind_ms == 0 {
+                peer.behind_ms = now_ms;
+                self.ends_ms = self.ends_ms.min(shed_ms);
+            }
+            // The question may not have arrived: that he did not answer says nothing, also if he was given up for it before.
+            if let Some(seat) = self.seats.get_mut(&peer.connection) {
+                seat.reading.forget();
+            }
         }
     }
 
@@ -261,13 +267,19 @@ impl Room {
         let Some(peer) = self.peer_mut(connection).filter(|peer| peer.behind_ms == 0) else { return Vec::new() };
         peer.behind_ms = now_ms;
         self.ends_ms = self.ends_ms.min(shed_ms);
+        // It is not behind for want of an answer: what it was asked may get lost with what waits there.
+        if let Some(seat) = self.seats.get_mut(&connection) {
+            seat.reading.forget();
+        }
         vec![Effect::Save { of: connection }]
     }
 
     /// A shard takes orders again: some of those there who are behind are told how everything is now, in about so many
-    /// bytes, who is behind for longest first: one whose share is too much for its shard does not keep the others. Nothing when nobody is behind any more.
+    /// bytes, who is behind for longest first: one whose share is too much for its shard does not keep the others. Nothing
+    /// when nobody is behind any more but those who do not read: they are told when they have.
     pub fn catch_up(&mut self, shard: u32, bytes: usize, now_ms: u64) -> Vec<Effect> {
-        let behind = self.peers.values().filter(|peer| peer.shard == shard && peer.behind_ms > 0);
+        let behind =
+            self.peers.values().filter(|peer| peer.shard == shard && peer.behind_ms > 0 && !self.is_asked(peer));
         let mut behind: Vec<_> = behind.map(|peer| (peer.behind_ms, peer.connection)).collect();
         behind.sort_unstable();
         let (mut effects, mut told) = (Vec::new(), 0_usize);

@@ -51,11 +51,15 @@ fn what_was_not_heard_is_said_again_and_the_newest_of_it() {
     let (first, _) = shard.report(1_000);
     assert_eq!(shard.report_ms(), None, "one report at a time");
     shard.frame(Connection(7), r#"{"kind":"update","clock":3,"state":{}}"#, 1_001);
-    shard.failed(first.expect("a report"), 1_002);
+    assert!(shard.failed(first.expect("a report"), 1_002), "that is news");
     assert_eq!(shard.report_ms(), Some(1_000 + 2 + RETRY_MS + 33), "not at once");
     let (again, _) = shard.report(2_000);
     let again = again.expect("a report");
     assert_eq!((again.number, again.peers.first().map(|peer| peer.clock)), (2, Some(3)));
+    assert!(!shard.failed(again, 2_002), "and now no more");
+    let (heard, _) = shard.report(3_000);
+    shard.answered(heard.expect("a report"), 0, 3_000);
+    assert!(shard.failed(Report::default(), 4_000), "until it was heard");
 }
 
 /// Who reports what is due until nothing is would never end.
@@ -131,15 +135,21 @@ fn of_two_states_of_one_clock_all_objects_keep_the_one_that_was_told() {
     assert_eq!(reported(&mut room, &mut shard), [], "what was taken over is reported, and is known");
 }
 
-/// Shards are asked who sits there with each alarm, which comes more often than a question in a large room.
-#[test]
-fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
+/// A room with one who sits there and one in a shard, of whom it has heard; who is sent frames is asked after 100 ms.
+fn here_and_away() -> (Room, Shard, Connection, Connection) {
     let settings = Settings { max_peers: 1, probe_ms: 100, ..Settings::DEFAULT };
     let mut room = Room::restore(settings, [], 1_000);
     let (here, _) = room.join(identity("c0"), 1_000).expect("joined");
     let mut shard = Shard::restore(settings, [], 1_000);
     let away = sent(&mut room, &mut shard);
     room.hear(shard.report(1_000).0.expect("a report"), 1_000);
+    (room, shard, here, away)
+}
+
+/// Shards are asked who sits there with each alarm, which comes more often than a question in a large room.
+#[test]
+fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
+    let (mut room, _, here, away) = here_and_away();
     let named = |room: &mut Room, now_ms| {
         let rolled = Report { shard: 1, peers: room.peer(away).cloned().into_iter().collect(), ..Report::default() };
         let asked = room.asks(1);
@@ -208,6 +218,52 @@ fn what_somebody_says_while_his_shard_is_asked_holds() {
     assert_eq!(room.roll(1, rolled, &asked, 1_000), []);
     let (there, known) = (shard.peer(away).expect("there"), room.peer(away).expect("known"));
     assert!(there.hears.is_some() && there.hears == known.hears);
+}
+
+/// Others there are told anew meanwhile: he would be sent as much each time, for his object to keep.
+#[test]
+fn who_does_not_read_is_told_nothing_anew_until_he_has_read() {
+    let (mut room, mut shard, here, away) = here_and_away();
+    for now_ms in [1_100, 1_200] {
+        room.frame(here, &format!(r#"{{"kind":"update","clock":{now_ms},"state":{{}}}}"#), now_ms);
+        room.flush(now_ms);
+    }
+    assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_200));
+    assert_eq!(room.catch_up(1, 1_000, 1_300), []);
+    shard.answered(Report::default(), 0, 1_300);
+    shard.frame(away, r#"{"kind":"ack"}"#, 1_300);
+    assert!(room.hear(shard.report(1_400).0.expect("a report"), 1_400).iter().any(|effect| effect.is_to(away)));
+    room.lag(1, 1_500);
+    assert!(room.catch_up(1, 1_000, 1_600).iter().any(|effect| effect.is_to(away)), "his shard was silent, not he");
+}
+
+/// The question waits at his shard with what is too much, and gets lost with it: he would be shed for an answer that he
+/// cannot give.
+#[test]
+fn who_was_asked_and_is_behind_for_what_waits_there_is_told_anew_without_an_answer() {
+    let (mut room, _, here, away) = here_and_away();
+    room.frame(here, r#"{"kind":"update","clock":1,"state":{}}"#, 1_100);
+    let is_asked =
+        |effect: &Effect| matches!(effect, Effect::Broadcast { to, text } if to.has(away) && text.contains("probe"));
+    assert!(room.flush(1_100).iter().any(is_asked));
+    room.postpone(away, 1_110);
+    room.lag(1, 1_120);
+    assert!(room.catch_up(1, 1_000, 1_200).iter().any(|effect| effect.is_to(away)));
+}
+
+/// The call that carries the question fails only after he was given up for his silence: without this he is told nothing
+/// until his object is asked who sits there.
+#[test]
+fn who_was_given_up_before_his_question_got_lost_is_told_anew() {
+    let (mut room, _, here, away) = here_and_away();
+    for now_ms in [1_100, 1_200] {
+        room.frame(here, &format!(r#"{{"kind":"update","clock":{now_ms},"state":{{}}}}"#), now_ms);
+        room.flush(now_ms);
+    }
+    assert_eq!(room.catch_up(1, 1_000, 1_250), [], "he owes an answer");
+    room.lag(1, 1_300);
+    assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_200), "he is closed no later for it");
+    assert!(room.catch_up(1, 1_000, 1_400).iter().any(|effect| effect.is_to(away)));
 }
 
 /// Many credentials end at many times, and each asking is hundreds of pages in a large room.

@@ -80,14 +80,3 @@ impl Report {
         self.peers.is_empty() && self.asks.is_empty() && self.acks.is_empty() && self.ended.is_empty()
     }
 }
-
-impl Order {
-    /// About how many bytes it is.
-    pub(in crate::presence) fn bytes(&self) -> usize {
-        match self {
-            Self::Send { text, .. } | Self::Broadcast { text, .. } => text.len(),
-            Self::Keep { peer } => peer.len(),
-            Self::Close { reason, .. } => reason.len(),
-        }
-    }
-}
