@@ -121,15 +121,15 @@ export class Client {
   /** Takes a change into the queue. When this resolves it is kept, whatever happens. */
   async write(draft: Draft): Promise<Written> {
     const [scope, entity, value] = [named(draft.scope), named(draft.entity), sendable(draft.value)];
-    const [queued, meta] = await this.#store.transact(async (transaction) => {
+    const [taken, meta] = await this.#store.transact(async (transaction) => {
       const made = await enqueue(transaction, { ...draft, scope, entity, value });
       return [made, await metaOf(transaction)] as const;
     });
-    const outcome = this.#outcomes.of(queued.ref);
+    const outcome = taken.outcome ? Promise.resolve(taken.outcome) : this.#outcomes.of(taken.ref);
     this.#count(meta);
     this.#changed({ scope, entities: [entity] });
     if (this.#state.current.status !== "stopped") this.#pusher.kick();
-    return { ref: queued.ref, outcome };
+    return { ref: taken.ref, outcome };
   }
 
   /** Goes on with another token. */

@@ -6,6 +6,7 @@ import {
   type RxConflictHandler,
   type RxDatabase,
   type RxJsonSchema,
+  type WithDeleted,
 } from "rxdb";
 import { getRxStorageMemory } from "rxdb/plugins/storage-memory";
 import { afterEach, expect, test } from "vitest";
@@ -16,6 +17,7 @@ import { catchUp, workspaceScope } from "../../../tests/edge/pushes.ts";
 import { randomOf } from "../../../tests/edge/random.ts";
 import { poll } from "../../../tests/edge/world.ts";
 import type { Client, Outcome } from "../src/index.ts";
+import { shapeOf } from "../src/rxdb/documents.ts";
 import { replicateScope } from "../src/rxdb/index.ts";
 import { pushRows } from "../src/rxdb/push.ts";
 import { clientOf, network, next } from "./place.ts";
@@ -202,6 +204,32 @@ test("a push whose answer is lost is there once", async () => {
   await one.requests.insert({ id: "a", name: "A" });
   await converge(place, one);
   expect(await catchUp(place.owner, place, workspaceScope(place))).toHaveLength(1);
+});
+
+test.each([false, true])(
+  "a push that RxDB repeats after its outcome is there once (deleted: %s)",
+  async (_deleted) => {
+    const place = await home();
+    const { client, requests } = await side(place);
+    const parts = { client, scope: { type: "workspace" as const, id: place.id }, entityType: "request" };
+    const shape = shapeOf(requests, "drey_version");
+    const push = (row: WithDeleted<Request>) => pushRows([{ newDocumentState: row }], { ...parts, shape });
+    const rows = [{ id: "a", name: "A", _deleted: false }, ...(_deleted ? [{ id: "a", _deleted }] : [])];
+    for (const row of rows) expect(await push(row)).toEqual([]);
+    expect(await push(rows.at(-1) as WithDeleted<Request>)).toEqual([]);
+    expect(await catchUp(place.owner, place, workspaceScope(place))).toHaveLength(rows.length);
+  },
+);
+
+test("who edits back to what he once wrote has that pushed", async () => {
+  const place = await home();
+  const [one, two] = [await side(place), await side(place)];
+  await one.requests.insert({ id: "a", name: "A" });
+  await converge(place, one, two);
+  await edit(two, "a", { name: "B" });
+  expect(await converge(place, one, two)).toEqual({ a: { name: "B" } });
+  await edit(one, "a", { name: "A" });
+  expect(await converge(place, one, two)).toEqual({ a: { name: "A" } });
 });
 
 test("a log that is another one now is read again, and what is not in it goes", async () => {

@@ -1,7 +1,7 @@
 /**
  * Taking a change into the queue: its number, and what it was made from.
  */
-import type { Entity, Scope, Value } from "../api/types.ts";
+import type { Entity, Outcome, Scope, Value } from "../api/types.ts";
 import { DreyError } from "../http/errors.ts";
 import type { Transaction } from "../store/store.ts";
 import { isEqual } from "./merge.ts";
@@ -15,8 +15,15 @@ export interface Draft {
   value: Value | null;
   /** The version it was made from, null for none. Absent: what the client shows at the moment. */
   base?: number | null | undefined;
-  /** If the very same waits already, that one is meant: for callers who repeat themselves. */
+  /** If the very same waits or stands already, that one is meant: for callers who repeat themselves. */
   once?: boolean;
+}
+
+/** A change that was taken. */
+export interface Taken {
+  ref: string;
+  /** Of what stands already; else it is told when the change is settled. */
+  outcome?: Outcome;
 }
 
 /**
@@ -55,12 +62,11 @@ export function byteLength(text: string): number {
 }
 
 /** Gives the mutation its number and keeps it. */
-export async function enqueue(transaction: Transaction, draft: Draft): Promise<Queued> {
+export async function enqueue(transaction: Transaction, draft: Draft): Promise<Taken> {
   const { scope, entity, value } = draft;
   const meta = await metaOf(transaction);
   const held = await heldOf(transaction, scope, entity);
-  const waiting = draft.once && held.pending && isEqual(held.pending.value, value);
-  const same = waiting && (await transaction.get<Queued>(queueKey(held.pending?.ids.at(-1) ?? 0)));
+  const same = draft.once && (await repeated(transaction, draft, held));
   if (same) return same;
   const origin = await originOf(transaction, draft, held);
   const id = meta.last_id + 1;
@@ -72,6 +78,19 @@ export async function enqueue(transaction: Transaction, draft: Draft): Promise<Q
   const pending = { ids: [...(held.pending?.ids ?? []), id], value };
   transaction.put(documentKey(scope, entity), { ...held, pending } satisfies Held);
   return queued;
+}
+
+/** What was asked for before, if that is still what this client would leave. */
+async function repeated(
+  transaction: Transaction,
+  { value, base }: Draft,
+  { pending, version, value: stands }: Held,
+): Promise<Taken | undefined> {
+  if (!isEqual(pending ? pending.value : stands, value)) return undefined;
+  if (pending) return transaction.get<Queued>(queueKey(pending.ids.at(-1) ?? 0));
+  // The caller was closed before it heard of the outcome. One who has seen a newer version wants the old value back.
+  const isRepeated = version > 0 && version >= (base ?? 0);
+  return isRepeated ? { ref: crypto.randomUUID(), outcome: { outcome: "applied", version } } : undefined;
 }
 
 /** On top of an unsent change: from what that was made of, whatever was read since. */
