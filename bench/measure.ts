@@ -200,16 +200,16 @@ async function load(
 }
 
 function figuresOf(workload: AnyWorkload, loaded: Loaded, cpu: number, queries: Queries): Figures {
-  const { requests, seconds, p50, p95, p99, bytes, statuses, hops } = loaded;
+  const { requests, part, p50, p95, p99, bytes, statuses, hops } = loaded;
   const limit = workload.counted?.limit ?? Number.POSITIVE_INFINITY;
   return {
-    rps: requests / seconds,
+    rps: requests / (part ? part.ms / 1000 : loaded.seconds),
     p50,
     p95,
     p99,
-    cpu: cpu / requests,
-    queries: loaded.queries ?? queries.own / requests,
-    queriesInAll: loaded.queries ?? queries.all / requests,
+    cpu: (part?.cpu ?? cpu) / requests,
+    queries: (part?.queries ?? queries.own) / requests,
+    queriesInAll: (part?.queries ?? queries.all) / requests,
     hops,
     bytes: bytes / requests,
     requests,

@@ -36,8 +36,17 @@ export interface Received {
 export interface Performed {
   received: Received;
   ms: number;
-  /** Requests to Postgres, where the turn counts them itself: those that it is about. */
-  queries?: number;
+  /** What counts, where the rest of the turn only prepares it. */
+  part?: Part;
+}
+
+/** A part of a turn, or of all turns of a load. */
+export interface Part {
+  ms: number;
+  /** Milliseconds of the side's processor time. */
+  cpu: number;
+  /** Requests to Postgres. */
+  queries: number;
 }
 
 /** What drey's median has to reach: a figure of its own, or divided by a peer's. */

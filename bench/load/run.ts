@@ -2,7 +2,7 @@
  * The thread that makes the load. It imports the workload itself, because a function cannot be sent to it.
  */
 import { parentPort } from "node:worker_threads";
-import { beginTrace, type Line, type Performed, type Turn } from "../workload.ts";
+import { beginTrace, type Line, type Part, type Performed, type Turn } from "../workload.ts";
 import { workloadNamed } from "../workloads.ts";
 import { Connection } from "./connection.ts";
 
@@ -36,8 +36,8 @@ export interface Loaded {
   bytes: number;
   /** Gate calls per answer, as far as answers tell; every sixteenth is asked. */
   hops: number | null;
-  /** Requests to Postgres per turn, where turns count them. */
-  queries: number | null;
+  /** All that counts, where turns prepare it first. */
+  part: Part | null;
   /** The first answer that was not good. */
   bad: string | undefined;
 }
@@ -71,7 +71,7 @@ async function load(order: Order): Promise<Loaded> {
   let [sent, bytes] = [0, 0];
   let bad: string | undefined;
   const hops: number[] = [];
-  const asked: number[] = [];
+  const parts: Part[] = [];
   const { data, run, side, pid, round, tag } = order;
   const started = performance.now();
   const deadline = started + order.seconds * 1000;
@@ -79,9 +79,9 @@ async function load(order: Order): Promise<Loaded> {
     connections.map(async (own, index) => {
       for (let turns = 0; sent < order.requests && performance.now() < deadline; turns += 1) {
         const turn = { n: sent++, connection: index, own: turns, run, side, pid, round, tag };
-        const { received, ms, queries } = await perform(data as never, turn, own);
+        const { received, ms, part } = await perform(data as never, turn, own);
         latencies.push(ms);
-        if (queries !== undefined) asked.push(queries);
+        if (part) parts.push(part);
         statuses[received.status] = (statuses[received.status] ?? 0) + 1;
         bytes += received.raw.length;
         if (latencies.length % 16 === 0) hops.push(...hopsOf(received.head));
@@ -94,7 +94,7 @@ async function load(order: Order): Promise<Loaded> {
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
   const percentiles = { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
-  const told = { hops: mean(hops), queries: mean(asked), bad };
+  const told = { hops: mean(hops), part: sumOf(parts), bad };
   return { requests: sent, seconds, statuses, ...percentiles, bytes, ...told };
 }
 
@@ -108,6 +108,14 @@ function chunksOf<T>(items: T[], size: number): T[][] {
 function hopsOf(head: string): number[] {
   const told = /\r\nserver-timing:[^\r]*\bgate;[^,\r]*desc="?(\d+)/i.exec(head)?.[1];
   return told === undefined ? [] : [Number(told)];
+}
+
+function sumOf([first, ...others]: Part[]): Part | null {
+  if (!first) return null;
+  return others.reduce(
+    (sum, { ms, cpu, queries }) => ({ ms: sum.ms + ms, cpu: sum.cpu + cpu, queries: sum.queries + queries }),
+    first,
+  );
 }
 
 function mean(values: number[]): number | null {

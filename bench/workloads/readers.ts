@@ -1,5 +1,5 @@
 import { nextOffset, pause, push, type Reader, readAt, tail, worst } from "../live.ts";
-import { calm } from "../proc.ts";
+import { calm, cpuMs } from "../proc.ts";
 import { bodyOf } from "../pushes.ts";
 import { drey, hono } from "../sides.ts";
 import { currentTrace, type Line, type Received, workload } from "../workload.ts";
@@ -27,7 +27,7 @@ interface Crowd extends Home {
 
 export default workload<Crowd>({
   name: "readers",
-  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it. Queries are those that the readers cause meanwhile, the push's own not among them.`,
+  about: `One push while ${READERS} people wait for it by long-poll: until the last one has it, without their coming. Queries are those that the readers cause meanwhile, the push's own not among them.`,
   sides: [drey({}, {}, { FEED_LONG_POLL_MS: LONG_POLL_MS, FEED_ACCESS_MS }), hono({}, { LONG_POLL_MS })],
   connections: 1,
   lines: 1 + READERS,
@@ -45,15 +45,18 @@ export default workload<Crowd>({
     const people = readers.map(({ token }) => ({ token, workspace: place.workspace }));
     const waiting = await comeToWait(people, lines, offset, turn.pid);
     await settled(counters, turn.pid);
-    const before = await queriesOf(counters);
+    const [queries, cpu] = [await queriesOf(counters), cpuMs(turn.pid)];
+    const begun = performance.now();
     const pushed = await (writer as Line).send(push(place, bodyOf(place.workspace, turn, 1)));
     const answered = performance.now();
     const heard = await Promise.all(waiting);
-    const ms = performance.now() - answered;
+    const ended = performance.now();
     // One of them is the push.
-    const queries = (await queriesOf(counters)) - before - 1;
+    const part = { ms: ended - begun, queries: (await queriesOf(counters)) - queries - 1, cpu: 0 };
+    await calm(turn.pid, TAKEN_IN_MS);
+    part.cpu = cpuMs(turn.pid) - cpu;
     offsets.set(turn.run, nextOffset(pushed.status === 200 ? (heard[0] ?? pushed) : pushed));
-    return { received: worst([pushed, ...heard]), ms, queries };
+    return { received: worst([pushed, ...heard]), ms: ended - answered, part };
   },
 });
 
