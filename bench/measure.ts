@@ -185,7 +185,8 @@ async function load(
       pid: cell.pid,
       trace,
       good: goodStatuses(workload),
-      seconds: round === 0 ? (workload.warmup ?? budget.warmup) : budget.seconds,
+      seconds:
+        round === 0 ? (workload.warmup ?? budget.warmup) : Math.max(budget.seconds, workload.seconds ?? 0),
       requests: workload.requests ?? Number.MAX_SAFE_INTEGER,
     })
     .catch((error: Error) => {

@@ -75,6 +75,8 @@ export interface Workload<Data> {
   connections: number;
   /** Seconds of the warm-up, where it takes longer until every caller has been here, or until V8 has compiled what is hot. */
   warmup?: number;
+  /** A round lasts at least so many seconds, so that what each begins with is a small part of it. */
+  seconds?: number;
   /** At most this many requests a round. */
   requests?: number;
   /** What a good answer has; any other ends the bench, unless it is `counted`. */
