@@ -6,6 +6,7 @@ import {
   call,
   expectStatus,
   home,
+  insured,
   inTurn,
   member,
   type OwnedWorkspace,
@@ -77,9 +78,9 @@ test("a gate that dies again and again under callers with leases admits no more 
   expect(new Set(answers.slice(-3).map((answer) => answer.status))).toEqual(new Set([429]));
   const admitted = answers.filter((answer) => answer.status === 200);
   // A call whose gate died under it may be admitted by its isolate, on a tenth of the limit.
-  const insured = admitted.filter((answer) => insuredBy(answer)).length;
-  expect(insured).toBeLessThanOrEqual(3 * (BURST / 10));
-  expect(admitted.length - insured).toBeLessThanOrEqual(BURST + refilled(since));
+  const byIsolates = insured(admitted, BURST);
+  expect(byIsolates).toBeLessThanOrEqual(3 * (BURST / 10));
+  expect(admitted.length - byIsolates).toBeLessThanOrEqual(BURST + refilled(since));
 });
 
 test("isolates that race a write: named its revision, no read is older; without, none is a second behind", async () => {
@@ -168,10 +169,6 @@ async function each<T>(all: T[], act: (one: T, index: number) => Promise<void>):
 /** What has come back since, and what a lease of five seconds may add. */
 function refilled(since: number): number {
   return Math.ceil(((Date.now() - since + 5_000) * BURST) / HOUR_MS);
-}
-
-function insuredBy(answer: Answer<unknown>): boolean {
-  return answer.headers.get("ratelimit-policy")?.includes(`q=${BURST / 10};`) ?? false;
 }
 
 /** A rename, of which the workspace's gate is told before the answer. */

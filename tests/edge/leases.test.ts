@@ -6,6 +6,7 @@ import {
   call,
   expectStatus,
   home,
+  insured,
   inTurn,
   member,
   type OwnedWorkspace,
@@ -51,6 +52,7 @@ test("1,000 calls at once over three isolates admit no more than the limit and s
   const answers = await atOnce(1_000, (index) =>
     write({ ...place.owner, api: hourly.apis[index % 3] ?? "" }, place),
   );
+  expect(insured(answers, HOURLY), "calls that no gate decided about").toBe(0);
   const admitted = answers.filter((answer) => answer.status === 200).length;
   const refilled = Math.ceil(((Date.now() - since) * HOURLY) / HOUR_MS);
   expect(admitted).toBeLessThanOrEqual(HOURLY + refilled);

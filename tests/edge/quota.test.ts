@@ -21,7 +21,7 @@ import { type OwnCell, poll, world } from "./world.ts";
 const QUOTA = 60;
 const DAY_MS = 86_400_000;
 /** So that a busy machine is not taken for a silent source, whose calls are let in as a debt. */
-const PATIENT = { GATE_TIMEOUT_MS: "9000", QUOTA_WAIT_MS: "8000" };
+const PATIENT = { QUOTA_WAIT_MS: "8000" };
 /** Nothing but the day refuses here. */
 const WIDE = { base: 100_000, window_ms: 60_000, burst: 100_000, block_ms: 0 };
 const TIERS = {
