@@ -1,10 +1,11 @@
 /**
- * `--check` and `--accept`: medians of ratios against those of an earlier, quiet run. Never absolute times: another
+ * `--check` and `--accept`: medians of ratios against those of the run that was accepted. Never absolute times: another
  * machine has others, and the same ratios.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Result, spread } from "./measure.ts";
+import type { Result } from "./measure.ts";
+import { spread } from "./spread.ts";
 
 const EXPECTED = join(import.meta.dirname, "expected.json");
 
@@ -18,6 +19,8 @@ interface Expected {
   noise: Noise;
   /** Of the short form, whose rounds are over in half a second. */
   short: Noise;
+  /** When each workload was measured, and beside which load average. */
+  runs: Record<string, { at: string; load: [number, number] }>;
   /** By workload and peer. */
   medians: Record<string, Record<string, { rps: number; cpu: number }>>;
 }
@@ -83,15 +86,19 @@ function was(now: number, before: number): string {
 /** Of what was offered in a room; below it a ratio says how far under water the peer was, and that is luck. */
 const LEAST_FRESH = 0.9;
 
-/**
- * Makes these results what later runs are held to; workloads that were not run keep theirs. A thousand requests tell no
- * ratio: who counts what was let in is held to that count.
- */
+/** A thousand requests tell no ratio, either: who counts what was let in is held to that count. */
+export function isLuck({ sides }: Result): boolean {
+  const rounds = sides.flatMap((side) => side.rounds);
+  return rounds.some(({ over, fresh = 1 }) => over !== null || fresh < LEAST_FRESH);
+}
+
+/** Makes these results what later runs are held to; workloads that were not run keep theirs. */
 export function accept(results: Result[]): void {
   const expected = read();
-  for (const { workload, ratios, sides } of results) {
-    const rounds = sides.flatMap((side) => side.rounds);
-    if (rounds.some(({ over, fresh = 1 }) => over !== null || fresh < LEAST_FRESH)) continue;
+  const at = new Date().toISOString().slice(0, 10);
+  for (const result of results.filter((one) => !isLuck(one))) {
+    const { workload, ratios, load } = result;
+    expected.runs[workload] = { at, load: [rounded(load[0]), rounded(load[1])] };
     expected.medians[workload] = Object.fromEntries(
       Object.entries(ratios).map(([peer, { rps, cpu }]) => [
         peer,

@@ -5,6 +5,7 @@
 import type { Cell } from "./cells.ts";
 import { type Budget, type Figures, type Result, ratiosOf, type SideResult } from "./measure.ts";
 import { ageMs, cpuMs, load, peakMb } from "./proc.ts";
+import { reachedOf } from "./targets.ts";
 import type { AnyWorkload } from "./workloads.ts";
 import type { World } from "./world.ts";
 
@@ -32,7 +33,9 @@ export async function measureCold(
     }
   }
   const { name, about } = workload;
-  return { workload: name, about, load: [before, load()], sides, ratios: ratiosOf(sides) };
+  const ratios = ratiosOf(sides);
+  const targets = reachedOf(workload.targets, sides, ratios);
+  return { workload: name, about, load: [before, load()], sides, ratios, targets };
 }
 
 async function firstAnswer(

@@ -8,7 +8,9 @@ import { measureCold } from "./cold.ts";
 import type { Loaded, Loader } from "./load.ts";
 import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
 import { profiled } from "./profile.ts";
-import type { Side, Target } from "./workload.ts";
+import { type Spread, spread } from "./spread.ts";
+import { type Reached, reachedOf } from "./targets.ts";
+import type { Side } from "./workload.ts";
 import type { AnyWorkload } from "./workloads.ts";
 import type { World } from "./world.ts";
 
@@ -42,12 +44,6 @@ export interface Figures {
   busy?: number;
 }
 
-export interface Spread {
-  min: number;
-  median: number;
-  max: number;
-}
-
 export interface SideResult {
   name: string;
   rounds: Figures[];
@@ -65,14 +61,7 @@ export interface Result {
   sides: SideResult[];
   /** drey divided by this peer, round by round. */
   ratios: Record<string, Record<Compared, Spread>>;
-  /** Rooms have none. */
-  targets?: Reached[];
-}
-
-/** A target and drey's median of it. */
-export interface Reached extends Target {
-  value: number;
-  reached: boolean;
+  targets: Reached[];
 }
 
 /** Figures that are compared. */
@@ -122,7 +111,7 @@ export async function measure(
     const sides = running.map(({ name, rounds, peakMb, startMs }) => ({ name, rounds, peakMb, startMs }));
     const { name, about } = workload;
     const ratios = ratiosOf(sides);
-    const targets = (workload.targets ?? []).map((target) => reached(target, sides, ratios));
+    const targets = reachedOf(workload.targets, sides, ratios);
     return { workload: name, about, load: [before, loadAverage()], sides, ratios, targets };
   } finally {
     await Promise.all(running.map(({ cell }) => cell.stop()));
@@ -196,7 +185,7 @@ async function load(
   const queries = await queriesOf(world, side.name.startsWith("drey") ? trace : undefined);
   requireGood(workload, side, loaded);
   const figures = figuresOf(workload, loaded, cpu, queries);
-  if (round > 0) requireFewQueries(workload, side, figures);
+  if (round > 0) requireQueries(workload, side, figures);
   return figures;
 }
 
@@ -227,9 +216,11 @@ function goodStatuses({ status, counted }: AnyWorkload): number[] {
   return counted ? [status, counted.status] : [status];
 }
 
-/** A round may begin with a copy that has just ended; more than one in a hundred is another workload. */
-function requireFewQueries(workload: AnyWorkload, side: Side, { queries, requests }: Figures): void {
-  if (workload.queries === undefined || queries <= workload.queries + Math.max(0.01, 2 / requests)) return;
+/** A round may begin with a copy that has just ended; more than one in a hundred is another workload, and so is a copy where there should be none. */
+function requireQueries(workload: AnyWorkload, side: Side, { queries, requests }: Figures): void {
+  const slack = Math.max(0.01, 2 / requests);
+  const { queries: most = Number.POSITIVE_INFINITY, uncached = false } = workload;
+  if (queries <= most + slack && (!uncached || queries >= most - slack)) return;
   throw new Error(`${workload.name}: ${side.name} asked Postgres ${queries.toFixed(3)} times per request`);
 }
 
@@ -277,19 +268,4 @@ export function ratiosOf([drey, ...peers]: SideResult[]): Result["ratios"] {
       ];
     }),
   );
-}
-
-function reached(target: Target, [drey]: SideResult[], ratios: Result["ratios"]): Reached {
-  const { figure, peer, least = 0, most = Number.POSITIVE_INFINITY } = target;
-  const own = spread((drey?.rounds ?? []).map((round) => round[figure]));
-  const value = (peer === undefined ? own : ratios[peer]?.[figure])?.median ?? Number.NaN;
-  return { ...target, value, reached: value >= least && value <= most };
-}
-
-export function spread(values: number[]): Spread {
-  const sorted = [...values].sort((one, other) => one - other);
-  const middle = sorted.length >> 1;
-  const [low = 0, high = 0] = [sorted[middle - 1], sorted[middle]];
-  const median = sorted.length % 2 === 1 ? high : (low + high) / 2;
-  return { min: sorted[0] ?? 0, median, max: sorted.at(-1) ?? 0 };
 }

@@ -4,7 +4,9 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Result, Spread } from "./measure.ts";
+import { isLuck } from "./check.ts";
+import type { Result } from "./measure.ts";
+import type { Spread } from "./spread.ts";
 
 const [WIDTH, LABELS, VALUES, ROW, GAP, TOP, FOOT] = [760, 230, 56, 20, 8, 74, 30];
 const [INK, FAINT, GRID, BETTER, WORSE] = ["#1c2430", "#667080", "#e3e7ec", "#2f7d5b", "#c8502d"];
@@ -38,9 +40,10 @@ const CHARTS: Chart[] = [
 ];
 
 export function plot(results: Result[]): string[] {
+  const meant = results.filter((result) => !isLuck(result));
   return CHARTS.map((chart) => {
     const path = join(import.meta.dirname, chart.file);
-    writeFileSync(path, draw(results, chart));
+    writeFileSync(path, draw(meant, chart));
     return path;
   });
 }
@@ -51,10 +54,12 @@ interface Bar {
   spread: Spread;
 }
 
-/** Neither drey beside itself nor a bound (`answer-only` …) is what somebody would use instead. */
+/** Neither drey beside itself nor a bound (`answer-only`, `sql+cache` …) is what somebody would use instead. */
+const BESIDE = /^drey|^sql|-only$/;
+
 function barsOf({ workload, ratios }: Result, { figure }: Chart): Bar[] {
   return Object.entries(ratios)
-    .filter(([peer]) => !peer.startsWith("drey") && !peer.endsWith("-only"))
+    .filter(([peer]) => !BESIDE.test(peer))
     .map(([peer, ratio]) => ({ workload, peer, spread: ratio[figure] }));
 }
 
@@ -127,7 +132,8 @@ function row(
 /** When it was, and how quiet. */
 function conditions(results: Result[]): string {
   const loads = results.flatMap(({ load }) => load);
-  const rounds = Math.max(...results.flatMap(({ sides }) => sides.map((side) => side.rounds.length)));
+  const counts = results.flatMap(({ sides }) => sides.map((side) => side.rounds.length));
+  const rounds = [...new Set([Math.min(...counts), Math.max(...counts)])].join(" to ");
   const [quietest, busiest] = [Math.min(...loads).toFixed(1), Math.max(...loads).toFixed(1)];
   return `npm run bench, ${new Date().toISOString().slice(0, 10)}, ${rounds} rounds, load average ${quietest} to ${busiest}`;
 }

@@ -1,5 +1,7 @@
 /** Results for people, and for the next run. */
-import { type Compared, type Reached, type Result, type SideResult, type Spread, spread } from "./measure.ts";
+import type { Compared, Result, SideResult } from "./measure.ts";
+import { type Spread, spread } from "./spread.ts";
+import { told } from "./targets.ts";
 
 export function table(result: Result): string {
   const lines = [
@@ -10,7 +12,7 @@ export function table(result: Result): string {
   lines.push(...columns(rooms ? roomRows(result.sides) : requestRows(result.sides)));
   for (const [peer, ratios] of Object.entries(result.ratios)) lines.push(ratioLine(peer, ratios));
   lines.push(...(rooms ? idleLines(result.sides) : []));
-  lines.push(...(result.targets ?? []).map(targetLine));
+  lines.push(...result.targets.map((target) => `  target: ${told(target)}`));
   return lines.join("\n");
 }
 
@@ -83,12 +85,12 @@ function median(
   return spread(side.rounds.map((round) => round[figure] ?? 0)).median;
 }
 
-/** Targets of drey's medians. */
-function targetLine({ figure, peer, least, most, means, value, reached }: Reached): string {
-  const name = means ?? { rps: "req/s", p50: "p50 ms", p95: "p95 ms", queriesInAll: "queries" }[figure];
-  const bound = least === undefined ? `≤ ${most}` : `≥ ${least}`;
-  const of = peer === undefined ? "" : ` of ${peer}`;
-  return `  target: ${name} ${bound}${of}: ${value.toFixed(2)}, ${reached ? "reached" : "not reached"}`;
+/** What was reached, and what was not, of all workloads. */
+export function summary(results: Result[]): string {
+  const all = results.flatMap(({ workload, targets }) => targets.map((target) => ({ workload, target })));
+  const missed = all.filter(({ target }) => !target.reached);
+  const lines = missed.map(({ workload, target }) => `  ${workload}: ${told(target)}`);
+  return [`drey: ${all.length - missed.length} of ${all.length} targets reached`, ...lines].join("\n");
 }
 
 function row(side: SideResult): string[] {
@@ -124,9 +126,11 @@ function ratioLine(peer: string, ratios: Record<Compared, Spread>): string {
   const shown: [Compared, string][] = [
     ["rps", "req/s"],
     ["p50", "p50"],
+    ["p95", "p95"],
     ["p99", "p99"],
     ["cpu", "cpu"],
     ["peakMb", "memory"],
+    ["bytes", "bytes"],
   ];
   const parts = shown.map(([figure, label]) => `${label} ${range(ratios[figure])}`);
   return `  drey / ${peer}: ${parts.join("   ")}`;

@@ -10,6 +10,7 @@ import { type Budget, type Figures, type Result, ratiosOf, type SideResult } fro
 import { calm, cpuMs, load as loadAverage, peakMb, residentKb } from "./proc.ts";
 import { profiled } from "./profile.ts";
 import type { Room, RoomSide } from "./room.ts";
+import { reachedOf } from "./targets.ts";
 import type { World } from "./world.ts";
 
 /** A state that is shown later than this is late. */
@@ -50,7 +51,9 @@ export async function measureRoom(
       peakMb: peakMb(cell.pid),
     }));
     const { name, about } = room;
-    return { workload: name, about, load: [before, loadAverage()], sides, ratios: ratiosOf(sides) };
+    const ratios = ratiosOf(sides);
+    const targets = reachedOf(room.targets, sides, ratios);
+    return { workload: name, about, load: [before, loadAverage()], sides, ratios, targets };
   } finally {
     await crowds.stop();
     await Promise.all(running.map(({ cell }) => cell.stop()));
@@ -83,10 +86,11 @@ async function filled(world: World, room: Room, side: RoomSide, crowds: Crowds):
   const url = cell.apis[0] ?? "";
   try {
     const place = await side.prepare(world, url);
-    await crowds.open(side.name, { ...place, url, dialect: side.dialect, size: room.size });
-    const some = Math.ceil(room.size / 10);
+    const { dialect, size = room.size } = side;
+    await crowds.open(side.name, { ...place, url, dialect, size });
+    const some = Math.ceil(size / 10);
     const before = await resident(crowds, cell, side, some);
-    const idleKb = ((await resident(crowds, cell, side, room.size)) - before) / (room.size - some);
+    const idleKb = ((await resident(crowds, cell, side, size)) - before) / (size - some);
     return { side, cell, name: side.name, rounds: [], peakMb: 0, startMs, idleKb };
   } catch (error) {
     await cell.stop();

@@ -12,7 +12,7 @@ import { Loader } from "./load.ts";
 import { type Budget, measure, profileAll, type Result } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { load } from "./proc.ts";
-import { table } from "./report.ts";
+import { summary, table } from "./report.ts";
 import { measureRoom, profileRoom } from "./rooms.ts";
 import { stopOnSignals } from "./signals.ts";
 import { anyNamed } from "./workloads.ts";
@@ -87,14 +87,17 @@ function judge(results: Result[], { check, short, accept: accepting, plot: plott
   console.log(
     `\ndrey: within this run ratios strayed by up to ${(100 * strayed(results)).toFixed(0)} % from their medians`,
   );
+  console.log(summary(results));
   if (plotting) console.log(`drey: wrote ${plot(results).join(" and ")}`);
   if (accepting) accept(results);
   if (!check) return;
   console.log(`drey: stated noise: ${statedNoise(short)}`);
   const worse = regressions(results, short);
   for (const sentence of worse) console.error(`drey: worse than expected: ${sentence}`);
-  if (worse.length > 0) process.exitCode = 1;
-  else console.log(`drey: of ${judged(results)} ratios none is worse than expected`);
+  const count = judged(results);
+  if (count === 0) console.error("drey: expected.json has nothing to hold these ratios to");
+  if (worse.length > 0 || count === 0) process.exitCode = 1;
+  else console.log(`drey: of ${count} ratios none is worse than expected`);
 }
 
 /** One workload that breaks off does not hide the others. */

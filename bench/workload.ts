@@ -51,7 +51,7 @@ export interface Part {
 
 /** What drey's median has to reach: a figure of its own, or divided by a peer's. */
 export interface Target {
-  figure: "rps" | "p50" | "p95" | "queriesInAll";
+  figure: "rps" | "p50" | "p95" | "cpu" | "queriesInAll";
   peer?: string;
   least?: number;
   most?: number;
@@ -87,6 +87,8 @@ export interface Workload<Data> {
   counted?: { status: number; limit: number };
   /** Postgres may be asked this often per request of a round, by the request itself. */
   queries?: number;
+  /** Neither seldomer: an answer from a copy would be another workload. */
+  uncached?: boolean;
   targets?: Target[];
   /** Asked once before each load, for `Turn.tag`. */
   probe?(data: Data): { path: string; token: string };

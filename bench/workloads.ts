@@ -25,6 +25,7 @@ export const NAMES = [
   "growth-tenants",
   "growth-members",
   "growth-rows",
+  "growth-sockets",
   "presence10",
   "presence100",
   "presence1000",

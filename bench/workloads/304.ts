@@ -5,10 +5,11 @@ import { addProjects, type Home, home } from "../world.ts";
 export default workload<Home>({
   name: "304",
   about: "The cached read by a caller who has it already: If-None-Match.",
-  sides: [drey(), hono()],
+  sides: [drey(), hono(), hono({}, { MEMORY_CACHE: "true" }, "hono+map")],
   connections: 32,
   status: 304,
   queries: 0,
+  targets: [{ figure: "rps", peer: "hono", least: 3 }],
   prepare: async (world, api) => {
     const place = await home(world, api);
     await addProjects(api, place, 10);

@@ -10,7 +10,13 @@ const CHANGES = 10_000;
 /** Both sides answer so many messages at once: 600 bytes each and what a message has around it are less than 1 MiB. */
 const CHUNK = 1000;
 
-const sides = [drey(), hono(), hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"), durableStreams()];
+const sides = [
+  drey(),
+  hono(),
+  hono({}, { JSON_IN_SQL: "true" }, "hono+sqljson"),
+  hono({}, { CACHE_PAGES: "true" }, "hono+cache"),
+  durableStreams(),
+];
 
 export default workload<Log>({
   name: "catchup10000",

@@ -8,6 +8,7 @@ export default workload({
   cold: true,
   connections: 1,
   status: 200,
+  targets: [{ figure: "p50", peer: "hono", most: 1.3, means: "time" }],
   prepare: async () => ({}),
   request: once(() => http("GET", "/healthz")),
 });

@@ -12,6 +12,7 @@ export default workload<Home[]>({
   connections: CALLERS,
   status: 201,
   queries: 1,
+  targets: [{ figure: "rps", peer: "hono", least: 1 }],
   prepare: (world, api) => homes(world, api, CALLERS),
   request: (places, { connection, run, n }) => {
     const { token = "", workspace = "" } = places[connection] ?? {};

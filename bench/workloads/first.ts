@@ -13,6 +13,7 @@ export default workload<{ place: Home; people: Person[] }>({
   connections: 16,
   requests: CALLERS,
   status: 200,
+  targets: [{ figure: "rps", peer: "hono", least: 0.8 }],
   prepare: async (world, api, rounds) => {
     const place = await home(world, api);
     await addProjects(api, place, 10);

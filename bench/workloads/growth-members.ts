@@ -1,4 +1,4 @@
-import { type Sizes, sidesOf, sizeOf } from "../growth.ts";
+import { grownBy, type Sizes, sidesOf, sizeOf } from "../growth.ts";
 import { http, workload } from "../workload.ts";
 import { addProjects, addViewers, type Home, home, type Person } from "../world.ts";
 
@@ -13,6 +13,7 @@ export default workload<{ place: Home; people: Person[] }>({
   // While the other sides have their turn, workerd lets this side's gate go: each round begins by knowing nobody.
   seconds: 12,
   status: 200,
+  targets: [grownBy(SIZES)],
   prepare: async (world, api) => {
     const place = await home(world, api);
     await addProjects(api, place, 10);

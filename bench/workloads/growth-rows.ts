@@ -1,4 +1,4 @@
-import { type Sizes, sidesOf, sizeOf } from "../growth.ts";
+import { grownBy, type Sizes, sidesOf, sizeOf } from "../growth.ts";
 import { http, workload } from "../workload.ts";
 import { type Home, home, loadProjects } from "../world.ts";
 
@@ -12,6 +12,8 @@ export default workload<Record<number, Home>>({
   connections: 16,
   status: 200,
   queries: 1,
+  uncached: true,
+  targets: [grownBy(SIZES)],
   prepare: async (world, api) => {
     const places: Record<number, Home> = {};
     for (const size of SIZES) {

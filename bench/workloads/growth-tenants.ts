@@ -1,4 +1,4 @@
-import { type Sizes, sidesOf, sizeOf } from "../growth.ts";
+import { grownBy, type Sizes, sidesOf, sizeOf } from "../growth.ts";
 import { http, workload } from "../workload.ts";
 import { type Home, homes } from "../world.ts";
 
@@ -15,6 +15,7 @@ export default workload<Home[]>({
   // While the other sides have their turn, workerd lets this side's gates go: each round wakes all of them again.
   seconds: 12,
   status: 200,
+  targets: [grownBy(SIZES)],
   prepare: async (world, api) => {
     const all: Home[] = [];
     while (all.length < Math.max(...SIZES)) all.push(...(await homes(world, api, BATCH)));

@@ -10,6 +10,7 @@ export default workload({
   connections: 32,
   status: 200,
   queries: 0,
+  targets: [{ figure: "rps", peer: "hono", least: 0.95 }],
   prepare: async () => ({}),
   request: once(() => http("GET", "/healthz")),
 });

@@ -6,11 +6,13 @@ import { addProjects, type Home, home } from "../world.ts";
 export default workload<Home>({
   name: "list",
   about:
-    "The list of projects with no copy anywhere: one round trip to Postgres. The Cache API is off on both sides.",
+    "The list of projects with no copy anywhere: one round trip to Postgres. The Cache API is asked on both sides, and keeps nothing.",
   sides: [drey({ cache: false }), hono({ cache: false }), sqlOnly(), sqlOnly(true)],
   connections: 16,
   status: 200,
   queries: 1,
+  uncached: true,
+  targets: [{ figure: "rps", peer: "hono", least: 1.1 }],
   prepare: async (world, api) => {
     const place = await home(world, api);
     await addProjects(api, place, 10);

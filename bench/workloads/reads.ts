@@ -9,6 +9,7 @@ export default workload<Home>({
   connections: 32,
   status: 200,
   queries: 0,
+  targets: [{ figure: "rps", peer: "hono", least: 3 }],
   prepare: async (world, api) => {
     const place = await home(world, api);
     await addProjects(api, place, 10);

@@ -6,7 +6,8 @@ import type { Context, MiddlewareHandler } from "hono";
 import type { App } from "./environment.ts";
 
 interface Copy {
-  body: string;
+  /** Of the Cache API a stream: who has the copy already, and is told so, does not wait for it. */
+  body: string | ReadableStream;
   etag: string;
 }
 
@@ -31,7 +32,7 @@ export const cached: MiddlewareHandler<App> = async (c, next) => {
 
 async function fromShared(key: string): Promise<Copy | undefined> {
   const found = await caches.default.match(key);
-  return found && { body: await found.text(), etag: found.headers.get("etag") ?? "" };
+  return found && { body: found.body ?? "", etag: found.headers.get("etag") ?? "" };
 }
 
 function remember(c: Context<App>, key: string, copy: Copy): void {

@@ -19,6 +19,8 @@ export interface Env {
   LOG_LEVEL: string;
   /** `true`: Postgres builds the JSON of a catch-up, and it is passed on. */
   JSON_IN_SQL: string;
+  /** `true`: pages of a log that are full, and so never change, are kept in the Cache API. */
+  CACHE_PAGES: string;
   /** How long a live reader waits. */
   LONG_POLL_MS: string;
 }

@@ -1,5 +1,5 @@
 /** Pushes of mutations and the log of a scope. */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { read, write } from "./database.ts";
 import type { App } from "./environment.ts";
 import { limit } from "./limits.ts";
@@ -80,7 +80,7 @@ sync.get("/:type/:id", limit("reads"), async (c) => {
   if (!Number.isInteger(after)) throw new Problem(400, "invalid-offset", "The offset is malformed.");
   const workspace = c.get("workspace");
   const place = { workspace, user: c.get("user"), type, id, after };
-  const readPage = c.env.JSON_IN_SQL === "true" ? builtInPostgres : builtHere;
+  const readPage = c.env.CACHE_PAGES === "true" ? keptPage(c) : readerOf(c.env);
   let page = after === END ? await newest(c.env, place) : await readPage(c.env, place);
   if (c.req.query("live") === "long-poll" && page.end === after) {
     await feedOf(c.env, place).wait(after);
@@ -96,6 +96,27 @@ sync.get("/:type/:id", limit("reads"), async (c) => {
   if (c.req.header("if-none-match") === headers.etag) return c.body(null, 304, headers);
   return c.body(page.json, 200, headers);
 });
+
+type ReadPage = (env: App["Bindings"], place: Place) => Promise<Page>;
+
+function readerOf(env: App["Bindings"]): ReadPage {
+  return env.JSON_IN_SQL === "true" ? builtInPostgres : builtHere;
+}
+
+/** A page that is full never changes: epochs have no gaps. It is kept for this caller, as long as nobody's role changes. */
+function keptPage(c: Context<App>): ReadPage {
+  return async (env, place) => {
+    const { workspace, user, type, id, after } = place;
+    const key = `https://cache.peer.invalid/log/${user}/${c.get("version")}/${workspace}/${type}/${id}/${after}`;
+    const copy = await caches.default.match(key);
+    if (copy) return { json: copy.body ?? "", end: after + PAGE };
+    const page = await readerOf(env)(env, place);
+    if (page.end - after < PAGE) return page;
+    const stored = new Response(page.json, { headers: { "cache-control": "max-age=3600" } });
+    c.executionCtx.waitUntil(caches.default.put(key, stored));
+    return page;
+  };
+}
 
 /** Above every epoch: only how far the log is is wanted. */
 const END = Number.MAX_SAFE_INTEGER;
@@ -120,7 +141,7 @@ interface Place {
 }
 
 interface Page {
-  json: string;
+  json: string | ReadableStream;
   end: number;
 }
 
