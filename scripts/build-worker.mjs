@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { checkBuild } from "./check-build.mjs";
 import { withPlainEntry } from "./entry.mjs";
+import { withBoundedFrames } from "./frames.mjs";
 import { inputsHash } from "./inputs.mjs";
 import { withLock } from "./lock.mjs";
 import { withoutNames } from "./wasm.mjs";
@@ -49,7 +50,7 @@ function build() {
   const started = Date.now();
   console.log(`drey: building the Worker (${profile.join(" ")})`);
   compile(inputs);
-  writeFileSync(SHIM, withPlainEntry(readFileSync(SHIM, "utf8")));
+  writeFileSync(SHIM, withBoundedFrames(withPlainEntry(readFileSync(SHIM, "utf8"))));
   if (profile.includes("--release")) setNamesAside();
   checkBuild(ROOT);
   report(`built the Worker in ${Math.round((Date.now() - started) / 1000)} s`);

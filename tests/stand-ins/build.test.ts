@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ROOT } from "../../dev/paths.ts";
 import { checkBuild } from "../../scripts/check-build.mjs";
 import { withPlainEntry } from "../../scripts/entry.mjs";
+import { withBoundedFrames } from "../../scripts/frames.mjs";
 import { holderOf, identityOf, isAlive, takeLock } from "../../scripts/lock.mjs";
 import { withoutNames } from "../../scripts/wasm.mjs";
 
@@ -76,6 +77,28 @@ test("a missing tool is named with the line that installs it", () => {
   expect(ran.stderr).toMatch(/missing: a C compiler \(cc\)\. Install: {2}.*install/);
   expect(ran.stderr).toMatch(/missing: the OpenSSL headers\. Install: /);
 });
+
+test("a room's frame that is too large is not handed to WebAssembly, and its sender is turned away all the same", async () => {
+  const source = ["WorkspacePresence", "PresenceShard"].map(
+    (name) => `class ${name[0]}{webSocketMessage(_,message){return message}}export{${name[0]} as ${name}}`,
+  );
+  const module = `data:text/javascript,${encodeURIComponent(withBoundedFrames(source.join(";")))}`;
+  const classes = Object.values(await import(module)) as (new () => Hears)[];
+  expect(classes).toHaveLength(2);
+  for (const Class of classes) {
+    const hear = (message: unknown) => new Class().webSocketMessage(undefined, message);
+    expect(hear("x".repeat(MAX_FRAME))).toBe("x".repeat(MAX_FRAME));
+    expect(hear("x".repeat(30 * 1024 * 1024))).toBe("x".repeat(MAX_FRAME + 1));
+    expect(hear(new ArrayBuffer(30 * 1024 * 1024))).toEqual(new ArrayBuffer(0));
+  }
+});
+
+/** `core/src/presence.rs`: a state of 4,096 bytes, and 1,024 for what is around it. */
+const MAX_FRAME = 4096 + 1024;
+
+interface Hears {
+  webSocketMessage(socket: unknown, message: unknown): unknown;
+}
 
 describe("locks between processes", () => {
   test("one holds, the other is told who", () => {

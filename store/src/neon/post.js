@@ -8,14 +8,23 @@ const HEADERS = {
   "neon-batch-isolation-level": "ReadCommitted",
 };
 
-/** Posts and gives status and body. The signal ends the wait for the headers and for the body alike. */
+/**
+ * Posts and gives status and body. The signal ends the wait for the headers and for the body alike. Its timer ends with the
+ * answer: one that is left over keeps an object in memory that has nothing more to do.
+ */
 export async function post(url, connection, readOnly, bytes, timeout) {
   // Bytes as they are: as a string they would be decoded on the way here and encoded again on the way out.
   const body = bytes.slice();
   const headers = { ...HEADERS, "neon-connection-string": connection };
   if (readOnly) headers["neon-batch-read-only"] = "true";
   // A redirect would carry the connection string to wherever it points.
-  const options = { method: "POST", redirect: "manual", headers, body, signal: AbortSignal.timeout(timeout) };
-  const response = await fetch(url, options);
-  return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new Error(`no answer within ${timeout} ms`)), timeout);
+  const options = { method: "POST", redirect: "manual", headers, body, signal: controller.signal };
+  try {
+    const response = await fetch(url, options);
+    return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,0 +1,2 @@
+/** The module with rooms that are not handed what is too large. */
+export function withBoundedFrames(source: string): string;
