@@ -19,7 +19,8 @@ export interface Found {
 export async function findOrStart(progress: (step: string) => void, cancelled: AbortSignal): Promise<Found> {
   const running = (await findRunning()) ?? (await waitForRunning(progress, cancelled));
   if (running) return { addresses: running, own: false, stop: async () => {} };
-  const vars = { LOG_FORMAT: "json", ...limitScale() };
+  // A machine that is still busy with starting is not a gate that is down.
+  const vars = { LOG_FORMAT: "json", GATE_TIMEOUT_MS: "9000", ...limitScale() };
   const stack = await startStack({ port: 0, vars, quiet: true, progress, cancelled });
   return { addresses: stack.addresses, own: true, stop: () => stack.stop() };
 }

@@ -31,7 +31,7 @@ afterAll(async () => {
 test("of twenty equal reads one asks Postgres, and each answer carries ids of its own", async () => {
   const place = await warm(patient);
   const mine = trace();
-  const slow = await neonFault({ kind: "latency", latency_ms: 300, match: mine.id });
+  const slow = await neonFault({ kind: "latency", latency_ms: 3_000, match: mine.id });
   const answers = await atOnce(READERS, () => projects(place, mine.traceparent));
   for (const answer of answers) expectStatus(answer, 200);
   expect(await slow.fired()).toBe(1);

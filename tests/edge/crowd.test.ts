@@ -59,7 +59,7 @@ test(`${CROWD} callers whom no isolate has seen before are all let in, and each 
   const foreign = places[1] ?? expect.unreachable();
   expectStatus(await call(greedy, "GET", `/v1/workspaces/${greedy.place.id}`), 200);
   expectStatus(await call(greedy, "GET", `/v1/workspaces/${foreign.id}`), 404);
-}, 300_000);
+}, 900_000);
 
 test("a gate that dies again and again under callers with leases admits no more than the bound", async () => {
   const place = await home(cell.api);

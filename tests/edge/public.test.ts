@@ -69,7 +69,7 @@ test("a purge ends the copies of every isolate within its bound, and no others",
       poll(`a new answer at ${api}`, async () => (await ageAt(api)) < (aged[index] ?? 0)),
     ),
   );
-  expect(Date.now() - since).toBeLessThan(TAG_REFRESH_MS + 1_000);
+  expect(Date.now() - since).toBeLessThan(TAG_REFRESH_MS + 3_500);
   await cell.evict("WorkspaceGate", "public");
   const again = expectStatus(await purge(["drey", "drey-openapi"]), 200).body.versions;
   expect(again["drey-openapi"]).toBe(Number(versions["drey-openapi"]) + 1);

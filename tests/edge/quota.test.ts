@@ -72,7 +72,7 @@ test("with blocks and leases a day is passed by nobody and used to within what g
   // Leased tokens end unspent when an isolate goes quiet, and a gate holds at most a hundredth.
   expect(admitted(answers)).toBeGreaterThan(quota / 2);
   expect((await usage(place.owner, place.org_id)).today.used).toBeLessThanOrEqual(quota);
-});
+}, 120_000);
 
 test("every call in a workspace tells how the day stands, beside its tier", async () => {
   const place = await home(cell.api);
@@ -124,7 +124,7 @@ test("a better plan ends the refusal within seconds", async () => {
 });
 
 test("at the end of a day the next one begins, and the day before is kept", async () => {
-  await using hasty = await world().restart(limits(5, { QUOTA_DAY_MS: "3000" }));
+  await using hasty = await world().restart(limits(5, { QUOTA_DAY_MS: "3000", ...PATIENT }));
   const place = await home(hasty.api);
   const refused = await untilRefused(place);
   expect(Number(refused.headers.get("retry-after"))).toBeLessThanOrEqual(3);
@@ -138,7 +138,7 @@ test("at the end of a day the next one begins, and the day before is kept", asyn
 
 test("calls that go over midnight are refused by neither day", async () => {
   // A second is the shortest day that a date can number; blocks of three keep a question under way most of the time.
-  await using hasty = await world().restart(limits(399, { QUOTA_DAY_MS: "1000" }));
+  await using hasty = await world().restart(limits(399, { QUOTA_DAY_MS: "1000", ...PATIENT }));
   const place = await home(hasty.api);
   const until = Date.now() + 6_000;
   let calls = 0;

@@ -25,7 +25,7 @@ const KEY_LOOK_UP = "from api_key_find(";
 const REFRESH_MS = 1_000;
 const LEASE_MS = 300;
 /** What the last polls of three isolates take on a busy machine. */
-const SLACK_MS = 1_000;
+const SLACK_MS = 3_500;
 let way: Forwarder;
 let cell: OwnCell;
 let quick: OwnCell;

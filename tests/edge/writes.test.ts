@@ -266,7 +266,11 @@ async function leave(write: Write, headers: Record<string, string>): Promise<voi
     },
     body: JSON.stringify(write.body),
   });
-  const ended = expect(request).rejects.toThrow();
+  // An answer that comes before he goes is one he does not look at.
+  const ended = request.then(
+    () => undefined,
+    () => undefined,
+  );
   await poll("it to reach Postgres", async () => (await fault.fired()) === 1);
   gone.abort();
   await ended;
