@@ -20,6 +20,7 @@ use crate::feeds::Feeds;
 use crate::load::Load;
 use crate::metrics::Meter;
 use crate::router::Index;
+use crate::routes::tickets::Refusals;
 use crate::settings::Settings;
 use crate::wakes::Wakes;
 
@@ -46,6 +47,8 @@ pub struct App {
     pub remembered: Remembered,
     /// Callers who name tenants that are not theirs.
     pub strangers: Strangers,
+    /// Tickets that rooms have refused.
+    pub refused_tickets: Refusals,
     /// Addresses that call too much without a known credential.
     pub floods: Floods,
     /// How much is under way.
@@ -97,6 +100,7 @@ impl App {
             keys: KeySets::default(),
             remembered: Remembered::default(),
             strangers: Strangers::default(),
+            refused_tickets: Refusals::default(),
             floods: Floods::default(),
             load: Load::new(config.max_in_flight, config.max_body_bytes),
             memory: Memory::default(),

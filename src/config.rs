@@ -109,6 +109,8 @@ pub struct Config {
     pub sync: Retention,
     /// `FEED_LONG_POLL_MS`: how long a long-poll of a scope's log waits. Default 20,000.
     pub long_poll_ms: u64,
+    /// `PRESENCE_TICKET_MS`: how long a ticket to a room is good.
+    pub ticket_ms: u64,
     /// `FEED_QUIET_MS`: for how long pushes tell a feed nothing at which nobody waited. Default 1,000.
     pub feed_quiet_ms: u64,
     /// `PRESENCE_QUIET_MS`: how long a push may be told late in a room that nobody was in. Default 1,000.
@@ -150,6 +152,7 @@ impl Config {
                 session_ms: number(env, "SYNC_SESSION_MS", 86_400_000)?,
                 divergence_ms: number(env, "SYNC_DIVERGENCE_RETENTION_MS", NINETY_DAYS_MS)?,
             },
+            ticket_ms: drey_durable_objects::workspace_presence::settings(env)?.ticket_ms,
             long_poll_ms: drey_durable_objects::scope_feed::settings(env)?.long_poll_ms,
             feed_quiet_ms: drey_durable_objects::scope_feed::settings(env)?.quiet_ms,
             presence_quiet_ms: number(env, "PRESENCE_QUIET_MS", 1_000)?,

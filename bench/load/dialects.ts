@@ -26,11 +26,16 @@ const drey: Dialect = {
   path: (room, client) => `/v1/workspaces/${room}/presence?client_id=c${client}`,
   update: (clock, state) => `{"kind":"update","clock":${clock},"state":${state}}`,
   hear: (text) => {
-    const { kind, peers = [] } = JSON.parse(text) as {
+    const {
+      kind,
+      n,
+      peers = [],
+    } = JSON.parse(text) as {
       kind: string;
+      n?: number;
       peers?: { client_id: string; clock: number }[];
     };
-    if (kind === "probe") return { seen: [], hello: false, reply: '{"kind":"ack"}' };
+    if (kind === "probe") return { seen: [], hello: false, reply: `{"kind":"ack","n":${n}}` };
     if (kind !== "hello" && kind !== "patch") return { seen: [], hello: false };
     const seen = peers.map(({ client_id, clock }) => ({ peer: Number(client_id.slice(1)), clock }));
     return { seen, hello: kind === "hello" };

@@ -18,7 +18,7 @@ mod said;
 mod shard;
 
 pub use effect::{Audience, Effect, People, Settings, Snapshot};
-pub use frame::{Gone, Limits, PeerView, PersonView, ScopeNews, ServerFrame};
+pub use frame::{Gone, Limits, PeerView, PersonView, ScopeNews, ServerFrame, Shows};
 pub use identity::{Identity, IdentityError, Sent};
 pub use links::{Heard, Links};
 pub use peer::{Connection, Peer};

@@ -142,8 +142,7 @@ mod tests {
             let read: Command = serde_json::from_str(text).expect("a command");
             assert_eq!(serde_json::to_string(&read).expect("json"), text);
         }
-        let rolled =
-            r#"{"peers":["{}"],"unsaid":{"shard":2,"since":1,"number":3,"peers":[],"asks":[7],"acks":[8],"ended":[]}}"#;
+        let rolled = r#"{"peers":["{}"],"unsaid":{"shard":2,"since":1,"number":3,"peers":[],"asks":[7],"acks":{"8":9},"ended":[]}}"#;
         let read: Rolled = serde_json::from_str(rolled).expect("a roll");
         assert_eq!(serde_json::to_string(&read).expect("json"), rolled);
     }

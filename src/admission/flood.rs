@@ -63,7 +63,7 @@ impl Floods {
 
 /// Charges a caller whose credential this isolate does not know. Credentials are tried where something is to be won: the
 /// strict tier has a narrower zone of its own.
-pub(super) async fn stranger(request: &Request<'_>) -> Outcome<()> {
+pub async fn stranger(request: &Request<'_>) -> Outcome<()> {
     let strict = match request.route.policy.limit {
         Limit::Tier(tier, cost) => super::limit(request, tier, cost).0 == Tier::Strict,
         Limit::Free => false,

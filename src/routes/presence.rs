@@ -3,14 +3,14 @@
 use drey_core::cache::{self, CacheProfile};
 use drey_core::etag;
 use drey_core::id::WorkspaceId;
-use drey_core::presence::{Identity, MOST_HEARD, MOST_SHOWN, Places, Shown, state_of};
+use drey_core::presence::{Identity, MOST_HEARD, MOST_SHOWN, Places, Shown, Shows, state_of};
 use drey_core::refusal::Code;
 use drey_core::sync::ClientId;
-use drey_durable_objects::workspace_presence::{Asked, By, Join, PresenceClient, PresenceError};
+use drey_durable_objects::workspace_presence::{Asked, By, Join, Page, PresenceClient, PresenceError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::admission::charge_stranger;
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::edge::boundary::Header;
@@ -73,8 +73,13 @@ async fn join(call: &Call<'_>) -> Outcome<Answer> {
     let protocol = tickets::offered(call.request).contains(&tickets::PROTOCOL.to_owned()).then_some(tickets::PROTOCOL);
     let response = if let Some(ticket) = tickets::brought(call.request) {
         let workspace = call.request.parameter("ws", WorkspaceId::parse)?;
-        let join = Join { workspace, hint: None, by: By::Ticket(&tickets::digest(&ticket)), protocol };
-        room(call).connect(&join).await
+        let digest = tickets::digest(&ticket);
+        let joined = room(call).connect(&Join { workspace, hint: None, by: By::Ticket(&digest), protocol }).await;
+        if matches!(&joined, Err(PresenceError::Refused(refusal)) if refusal.code == Code::InvalidToken) {
+            call.request.app.refused_tickets.refuse(digest);
+            charge_stranger(call.request).await?;
+        }
+        joined
     } else {
         let identity = identity(call)?;
         let hint = call.grant().map(|grant| grant.region);
@@ -117,22 +122,21 @@ async fn snapshot(call: &Call<'_>) -> Outcome<Answer> {
     let limit = call.request.query.number("limit", 1..=100)?.unwrap_or(50);
     let asked = Asked { cursor: call.request.query.get("cursor"), at: places(call)?, limit };
     match call.request.query.get("view").unwrap_or("people") {
-        "people" => tagged(&room(call).people(workspace, asked).await.map_err(problem)?),
-        "clients" => tagged(&room(call).snapshot(workspace, asked).await.map_err(problem)?),
+        "people" => tagged(room(call).people(workspace, asked).await.map_err(problem)?),
+        "clients" => tagged(room(call).snapshot(workspace, asked).await.map_err(problem)?),
         _ => Err(Problem::parameter("view", "It is `people` or `clients`.")),
     }
 }
 
-/// With a weak tag: signs of life alone make no new version.
-fn tagged(page: &impl Serialize) -> Outcome<Answer> {
-    let mut shown = serde_json::to_value(page).map_err(|error| Problem::internal(error.to_string()))?;
-    for one in shown.get_mut("data").and_then(Value::as_array_mut).into_iter().flatten() {
-        one.as_object_mut().map(|one| one.remove("seen_at"));
-    }
-    let tag = etag::body_tag(shown.to_string().as_bytes());
-    let answer = Answer::json(200, page)?.with("etag", format!("W/{tag}"));
+/// With a weak tag: signs of life alone make no new version. States are passed on as their clients wrote them: what a client
+/// may write is not always what this program could hold as a value.
+fn tagged<View: Shows>(page: Page<View>) -> Outcome<Answer> {
+    let answer = Answer::json(200, &page)?;
+    let data = page.data.iter().map(View::timeless).collect();
+    let timeless = Answer::json(200, &Page { data, ..page })?;
+    let tag = etag::body_tag(&timeless.body);
     let vary = CacheProfile::Tenant.vary().unwrap_or_default();
-    Ok(answer.with("cache-control", cache::PRIVATE).with("vary", vary))
+    Ok(answer.with("etag", format!("W/{tag}")).with("cache-control", cache::PRIVATE).with("vary", vary))
 }
 
 /// `at`: the places asked about, separated by commas.

@@ -1,7 +1,11 @@
 //! Tickets to a room: how a browser joins one, which cannot send `Authorization` with a WebSocket.
 //!
-//! A ticket is 16 random bytes and a tag over them and their workspace, so that an isolate tells a forged one by itself:
-//! nobody without a credential reaches a room. Whether it is unused and in time, only the room knows.
+//! A ticket is 16 random bytes, its end, and a tag over both and their workspace, so that an isolate tells a forged one and
+//! one whose time is over by itself: nobody without a credential reaches a room. Whether it is unused, only the room knows;
+//! an isolate that was told that one is not remembers it until its end.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,12 +13,13 @@ use drey_core::id::WorkspaceId;
 use drey_core::refusal::Code;
 use drey_store::Secret;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use lru::LruCache;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::answer::Answer;
 use crate::call::Call;
-use crate::edge::random;
+use crate::edge::{clock, random};
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
 use crate::routes::presence;
@@ -27,8 +32,36 @@ const PREFIX: &str = "ticket.";
 
 const HEADER: &str = "sec-websocket-protocol";
 
-/// Half of a ticket: a random part, and a tag that nobody guesses within its 30 seconds.
-const HALF: usize = 16;
+/// The random part of a ticket, and its tag, which nobody guesses within its 30 seconds.
+const PART: usize = 16;
+/// Milliseconds since 1970.
+const END: usize = 8;
+
+/// 4,096 tickets that rooms have refused are about 400 KB; each is forgotten after its end.
+const MOST_REFUSED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Tickets that a room has refused: until its end none costs a hop again.
+#[derive(Debug)]
+pub struct Refusals {
+    digests: RefCell<LruCache<String, ()>>,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { digests: RefCell::new(LruCache::new(MOST_REFUSED)) }
+    }
+}
+
+impl Refusals {
+    /// Remembers that this one is used up.
+    pub(super) fn refuse(&self, digest: String) {
+        self.digests.borrow_mut().put(digest, ());
+    }
+
+    fn has(&self, digest: &str) -> bool {
+        self.digests.borrow().contains(digest)
+    }
+}
 
 #[derive(Serialize)]
 struct Answered<'a> {
@@ -41,7 +74,8 @@ struct Answered<'a> {
 /// Get a ticket with which a browser joins the room, once.
 pub(super) async fn create(call: &Call<'_>) -> Outcome<Answer> {
     let identity = presence::identity(call)?;
-    let ticket = make(&call.request.app.config.invitation_secret, identity.workspace, random::bytes())?;
+    let ends_ms = clock::now_ms().saturating_add(call.request.app.config.ticket_ms);
+    let ticket = make(&call.request.app.config.invitation_secret, identity.workspace, random::bytes(), ends_ms)?;
     let room = presence::room(call);
     let expires_in_ms = room.leave_ticket(&digest(&ticket), &identity).await.map_err(presence::problem)?;
     let offer = format!("{PREFIX}{ticket}");
@@ -63,13 +97,16 @@ pub fn brought(request: &Request<'_>) -> Option<String> {
     offered(request).iter().find_map(|protocol| protocol.strip_prefix(PREFIX)).map(str::to_owned)
 }
 
-/// Whether we made this ticket for the workspace of the path.
-pub fn is_ours(request: &Request<'_>, ticket: &str) -> Outcome<bool> {
+/// Whether we made this ticket for the workspace of the path, its time is not over, and no room has refused it here.
+pub fn may_be_good(request: &Request<'_>, ticket: &str) -> Outcome<bool> {
     let workspace = request.parameter("ws", WorkspaceId::parse)?;
     let bytes = URL_SAFE_NO_PAD.decode(ticket).unwrap_or_default();
-    let Some((random, tag)) = bytes.split_first_chunk::<HALF>() else { return Ok(false) };
-    let mac = mac(&request.app.config.invitation_secret, workspace, random)?;
-    Ok(tag.len() == HALF && mac.verify_truncated_left(tag).is_ok())
+    let Some((signed, tag)) = bytes.split_first_chunk::<{ PART + END }>() else { return Ok(false) };
+    let Some((_, end)) = signed.split_last_chunk::<END>() else { return Ok(false) };
+    let mac = mac(&request.app.config.invitation_secret, workspace, signed)?;
+    let is_ours = tag.len() == PART && mac.verify_truncated_left(tag).is_ok();
+    let is_over = u64::from_be_bytes(*end) <= clock::now_ms();
+    Ok(is_ours && !is_over && !request.app.refused_tickets.has(&digest(ticket)))
 }
 
 /// What the room knows a ticket by.
@@ -77,18 +114,19 @@ pub(super) fn digest(ticket: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(ticket.as_bytes()))
 }
 
-fn make(secret: &Secret, workspace: WorkspaceId, random: [u8; HALF]) -> Outcome<String> {
-    let tag = mac(secret, workspace, &random)?.finalize().into_bytes();
-    let bytes: Vec<u8> = random.iter().chain(tag.iter().take(HALF)).copied().collect();
+fn make(secret: &Secret, workspace: WorkspaceId, random: [u8; PART], ends_ms: u64) -> Outcome<String> {
+    let mut bytes: Vec<u8> = random.into_iter().chain(ends_ms.to_be_bytes()).collect();
+    let tag = mac(secret, workspace, &bytes)?.finalize().into_bytes();
+    bytes.extend(tag.iter().take(PART));
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn mac(secret: &Secret, workspace: WorkspaceId, random: &[u8; HALF]) -> Outcome<Hmac<Sha256>> {
+fn mac(secret: &Secret, workspace: WorkspaceId, signed: &[u8]) -> Outcome<Hmac<Sha256>> {
     let keyed = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
     let mut mac = keyed.map_err(|error| Problem::internal(error.to_string()))?;
     mac.update(b"drey presence ticket ");
     mac.update(workspace.uuid().as_bytes());
-    mac.update(random);
+    mac.update(signed);
     Ok(mac)
 }
 

@@ -67,6 +67,21 @@ test("who comes back with the last event is told what he missed, and nothing twi
   ]);
 });
 
+test("who heard only a part of everybody comes back without a number, and is told everything", async () => {
+  await using wide = await world().restart({ PRESENCE_MAX_PER_USER: "200" });
+  const place = await home(wide.api);
+  for (let n = 0; n < 101; n += 1) {
+    const path = `/v1/workspaces/${place.id}/presence?client_id=b${n}`;
+    expectStatus(await call(place.owner, "POST", path, { clock: 1, state: { n } }), 200);
+  }
+  await using reader = await listen(place.owner, place);
+  await poll("everybody", async () => reader.events.length >= 2);
+  const [hello, rest] = reader.events;
+  expect([hello?.frame.kind, hello?.frame.peers?.length, hello?.id]).toEqual(["hello", 100, ""]);
+  expect([rest?.frame.kind, rest?.frame.peers?.length]).toEqual(["patch", 1]);
+  expect(rest?.id).not.toBe("");
+});
+
 test("after the object was made anew, and with an event nobody knows, everything is told", async () => {
   const place = await home();
   const ada = await sit(place.owner, place);
@@ -166,10 +181,10 @@ async function read(response: Response, events: Event[]): Promise<void> {
     const parts = text.split("\n\n");
     text = parts.pop() ?? "";
     for (const part of parts) {
-      const { id, data } = /^id: (?<id>\S+)\ndata: (?<data>.*)$/.exec(part)?.groups ?? {};
-      if (id === undefined || data === undefined) continue;
+      const { id, data } = /^(?:id: (?<id>\S*)\n)?data: (?<data>.*)$/.exec(part)?.groups ?? {};
+      if (data === undefined) continue;
       judgeFrame(data);
-      events.push({ id, frame: JSON.parse(data) as Frame });
+      events.push({ id: id ?? "", frame: JSON.parse(data) as Frame });
     }
   }
 }

@@ -31,6 +31,24 @@ test("several tabs of one user are one person in the snapshot and several in the
   expect(there).toMatchObject([{ user_id: place.owner.id, clients: 1, state: { tab: 1 } }]);
 });
 
+test.each([
+  ["a number beyond all numbers", '{"x":1e999}'],
+  ["half a character", '{"x":"\\ud83e"}'],
+  ["two hundred lists in each other", `{"x":${"[".repeat(200)}${"]".repeat(200)}}`],
+])("%s is shown as its client wrote it, and keeps nobody from the snapshot", async (_, state) => {
+  const place = await home();
+  const seat = await sit(place.owner, place);
+  seat.send(`{"kind":"update","clock":1,"state":${state}}`);
+  await poll("the seat", async () => (await snapshot(place.owner, place)).body.data.length === 1);
+  for (const view of ["people", "clients"]) {
+    const path = `/v1/workspaces/${place.id}/presence?view=${view}`;
+    const shown = expectStatus(await call(place.owner, "GET", path), 200);
+    expect(shown.text).toContain(`"state":${state}`);
+    const headers = { "if-none-match": shown.headers.get("etag") ?? "" };
+    expectStatus(await call(place.owner, "GET", path, undefined, headers), 304);
+  }
+});
+
 test("people and clients come in pages, and a cursor is good for its own list", async () => {
   const place = await home();
   const viewer = await member(place, "viewer");

@@ -37,7 +37,7 @@ test("a ticket takes a seat without any other credential, and names the protocol
   const place = await home();
   const ticket = await ticketFor(place.owner, place);
   expect(ticket).toEqual({
-    ticket: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+    ticket: expect.stringMatching(/^[A-Za-z0-9_-]{54}$/),
     client_id: expect.stringMatching(/^[0-9a-f]{32}$/),
     protocols: ["drey.v1", `ticket.${ticket.ticket}`],
     expires_in_ms: 30_000,
@@ -81,11 +81,22 @@ test("a ticket outlives the eviction of its room, and not its time", async () =>
   expect(await refused(there, over, short.api)).toEqual({ status: 401, code: "invalid-token" });
 });
 
+test("a used ticket is paid for like any unknown credential", async () => {
+  const anonymous = { base: 6, burst: 6, window_ms: 3_600_000 };
+  await using narrow = await world().restart({ LIMITS: JSON.stringify({ anonymous }) });
+  const place = await home();
+  const ticket = await ticketFor({ ...place.owner, api: narrow.api }, place);
+  await sitByTicket(narrow.api, place, ticket);
+  const answers = await inTurn(8, () => refused(place, ticket, narrow.api));
+  expect(answers[0]).toEqual({ status: 401, code: "invalid-token" });
+  expect(answers.at(-1)).toEqual({ status: 429, code: "rate-limited" });
+});
+
 test("a ticket of another workspace, a forged one and none are refused", async () => {
   const [here, there] = [await home(), await home()];
   const ticket = await ticketFor(there.owner, there);
   expect(await refused(here, ticket)).toEqual({ status: 401, code: "invalid-token" });
-  const forged = { ...ticket, protocols: ["drey.v1", `ticket.${"A".repeat(43)}`] };
+  const forged = { ...ticket, protocols: ["drey.v1", `ticket.${"A".repeat(54)}`] };
   expect(await refused(here, forged)).toEqual({ status: 401, code: "invalid-token" });
   const none = { ...ticket, protocols: ["drey.v1"] };
   expect(await refused(here, none)).toEqual({ status: 401, code: "unauthenticated" });

@@ -32,6 +32,8 @@ export interface Frame {
   code?: number;
   detail?: string;
   retry_after_ms?: number;
+  /** Of a `probe`. */
+  n?: number;
 }
 
 export interface Seat {
@@ -100,7 +102,7 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
     const frame = frameOf(String(data));
     if (frame.kind !== "pong") judgeFrame(String(data));
     seat.frames.push(frame);
-    if (frame.kind === "probe") socket.send(JSON.stringify({ kind: "ack" }));
+    if (frame.kind === "probe") socket.send(JSON.stringify({ kind: "ack", n: frame.n }));
   });
   socket.on("close", (code, reason) => {
     seat.end = { code, reason: String(reason) };

@@ -159,7 +159,7 @@ test("a drained room is come back to when it says, with what was shown", async (
 
 test("a credential that expires is asked for, and the next one is enough", async () => {
   const place = await home(brisk.api);
-  const token = await world().token({ sub: place.owner.sub, email: place.owner.email, expires_in: 2 });
+  const token = await world().token({ sub: place.owner.sub, email: place.owner.email, expires_in: 5 });
   const wire = network();
   using ada = enter(place.owner, place, { state: { n: 1 } }, { token, fetch: wire.fetch });
   await open(ada.room);

@@ -47,6 +47,25 @@ pub struct PersonView {
     pub seen_at: Timestamp,
 }
 
+/// What is shown of somebody.
+pub trait Shows: Clone + Serialize {
+    /// The same without its last sign of life: what others see of it has not changed if this has not.
+    #[must_use]
+    fn timeless(&self) -> Self;
+}
+
+impl Shows for PeerView {
+    fn timeless(&self) -> Self {
+        Self { seen_at: Timestamp::from_millis(0), ..self.clone() }
+    }
+}
+
+impl Shows for PersonView {
+    fn timeless(&self) -> Self {
+        Self { seen_at: Timestamp::from_millis(0), ..self.clone() }
+    }
+}
+
 /// What a client may rely on.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Limits {
@@ -114,8 +133,11 @@ pub enum ServerFrame {
         /// At most [`PAGE`](super::PAGE).
         scopes: Vec<ScopeNews>,
     },
-    /// To one: he is to say `ack` when he has read this.
-    Probe,
+    /// To one: he is to say `ack` with this number when he has read it.
+    Probe {
+        /// Which: nobody knows it who has not read it.
+        n: u64,
+    },
     /// To one, before his socket is closed: why.
     Error {
         /// The close code.
@@ -184,7 +206,7 @@ mod tests {
                 },
                 r#"{"kind":"notice","scopes":[{"type":"project","id":"p","generation":1,"epoch":9}]}"#.to_owned(),
             ),
-            (ServerFrame::Probe, r#"{"kind":"probe"}"#.to_owned()),
+            (ServerFrame::Probe { n: 7 }, r#"{"kind":"probe","n":7}"#.to_owned()),
             (
                 ServerFrame::Error { code: 1009, detail: "frame too large", retry_after_ms: None },
                 r#"{"kind":"error","code":1009,"detail":"frame too large"}"#.to_owned(),

@@ -46,6 +46,9 @@ pub struct Peer {
     /// Since when it is sent nothing, for it does not read what it is sent; 0 while it does.
     #[serde(default, skip_serializing_if = "is_default")]
     pub behind_ms: u64,
+    /// The number of the question that it has not answered; 0 if there is none. Kept for who is behind.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub asked: u64,
     /// The shard that holds its socket; 0 for the room itself.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shard: u32,
@@ -73,6 +76,7 @@ impl Peer {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            asked: 0,
             shard: 0,
             streams: false,
         }
@@ -204,6 +208,7 @@ mod tests {
             at: Places::default(),
             hears: None,
             behind_ms: 0,
+            asked: 0,
             shard: 0,
             streams: false,
         };
@@ -223,10 +228,11 @@ mod tests {
             at: places(&["request/r1"]),
             hears: Some(places(&["project/p1", "request/r1"])),
             behind_ms: 9,
+            asked: 10,
             shard: 2,
             ..Peer::from_attachment(text).expect("peer")
         };
-        let added = r#","moved_ms":8,"beats":true,"at":["request/r1"],"hears":["project/p1","request/r1"],"behind_ms":9,"shard":2}"#;
+        let added = r#","moved_ms":8,"beats":true,"at":["request/r1"],"hears":["project/p1","request/r1"],"behind_ms":9,"asked":10,"shard":2}"#;
         let text = text.replace(r#""authz_epoch":5"#, r#""authz_epoch":5,"api_key":"key_00000000000000000000000000""#);
         assert_eq!(whole.to_attachment(), format!("{}{added}", text.trim_end_matches('}')));
         assert_eq!(Peer::from_attachment(&whole.to_attachment()), Some(whole));

@@ -168,8 +168,11 @@ impl Room {
         match ClientFrame::parse(text) {
             Ok(ClientFrame::Update { clock, shown }) if pace == Pace::Now => self.update(connection, clock, shown),
             Ok(ClientFrame::Update { clock, shown }) => self.hold(connection, clock, shown),
-            Ok(ClientFrame::Subscribe { to }) => self.subscribe(connection, to),
-            Ok(ClientFrame::Ack) => self.read(connection, now_ms),
+            Ok(ClientFrame::Subscribe { to }) => {
+                let saved = self.subscribe(connection, to, now_ms);
+                saved.into_iter().chain(self.turn(connection, now_ms)).collect()
+            }
+            Ok(ClientFrame::Ack { n }) => self.answer(connection, n, now_ms),
             Ok(ClientFrame::Unknown) => Vec::new(),
             Err(error) => self.end(connection, Some(error.close())),
         }

@@ -26,8 +26,11 @@ pub enum ClientFrame {
         /// Which.
         to: Option<Places>,
     },
-    /// `{"kind":"ack"}`: it has read what it was sent before the `probe`.
-    Ack,
+    /// `{"kind":"ack","n":7}`: it has read the `probe` of this number, and what came before.
+    Ack {
+        /// Which; 0, which no probe has, if it does not say.
+        n: u64,
+    },
     /// Of a later version.
     Unknown,
 }
@@ -92,6 +95,12 @@ struct Update<'a> {
 }
 
 #[derive(Deserialize)]
+struct Ack {
+    #[serde(default)]
+    n: u64,
+}
+
+#[derive(Deserialize)]
 struct Subscribe {
     to: Option<Vec<String>>,
 }
@@ -119,7 +128,10 @@ impl ClientFrame {
                 let Subscribe { to } = serde_json::from_str(text)?;
                 Ok(Self::Subscribe { to: to.map(|to| Places::parse(to, MOST_HEARD)).transpose()? })
             }
-            "ack" => Ok(Self::Ack),
+            "ack" => {
+                let Ack { n } = serde_json::from_str(text)?;
+                Ok(Self::Ack { n })
+            }
             _ => Ok(Self::Unknown),
         }
     }
@@ -179,7 +191,8 @@ mod tests {
             (r#"{"kind":"subscribe","to":["a/b"]}"#, r#"Subscribe { to: Some(Places({Place("a/b")})) }"#),
             (r#"{"kind":"subscribe","to":[]}"#, "Subscribe { to: Some(Places({})) }"),
             (r#"{"kind":"subscribe","to":null}"#, "Subscribe { to: None }"),
-            (r#"{"kind":"ack"}"#, "Ack"),
+            (r#"{"kind":"ack","n":7}"#, "Ack { n: 7 }"),
+            (r#"{"kind":"ack"}"#, "Ack { n: 0 }"),
             (r#"{"kind":"wave","clock":"x","to":7}"#, "Unknown"),
         ] {
             assert_eq!(check(text), Ok((0, None, frame.to_owned())), "{text}");
@@ -203,6 +216,7 @@ mod tests {
             r#"{"kind":"update","clock":1,"state":{},"at":"request/r1"}"#,
             r#"{"kind":"update","clock":1,"state":{},"at":["request"]}"#,
             r#"{"kind":"update","clock":1,"state":{},"at":["a/1","a/2","a/3","a/4","a/5"]}"#,
+            r#"{"kind":"ack","n":"7"}"#,
             r#"{"kind":"subscribe","to":["everything"]}"#,
             r#"{"kind":"subscribe","to":["a/1","a/2","a/3","a/4","a/5","a/6","a/7","a/8","a/9"]}"#,
         ] {

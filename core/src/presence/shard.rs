@@ -98,8 +98,8 @@ impl Shard {
             Ok(ClientFrame::Update { clock, shown }) if pace == Pace::Now => self.update(connection, clock, shown),
             Ok(ClientFrame::Update { clock, shown }) => self.hold(connection, clock, shown),
             Ok(ClientFrame::Subscribe { to }) => self.subscribe(connection, to),
-            Ok(ClientFrame::Ack) => {
-                self.news.said.acks.insert(connection);
+            Ok(ClientFrame::Ack { n }) => {
+                self.news.said.acks.insert(connection, Some(n));
                 Vec::new()
             }
             Ok(ClientFrame::Unknown) => Vec::new(),
@@ -173,7 +173,9 @@ impl Shard {
         let Report { peers, asks, acks, ended, .. } = report;
         self.news.moved.extend(peers.iter().map(|peer| peer.connection));
         self.news.said.asks.extend(asks);
-        self.news.said.acks.extend(acks);
+        // What was said since is of a later question.
+        let later = std::mem::replace(&mut self.news.said.acks, acks);
+        self.news.said.acks.extend(later);
         self.news.said.ended.extend(ended);
     }
 
@@ -198,7 +200,7 @@ impl Shard {
     /// were kept from them too.
     pub fn roll(&mut self, after: Option<Connection>) -> Vec<Peer> {
         self.news.said.asks.extend(&self.waiting);
-        self.news.said.acks.extend(&self.waiting);
+        self.news.said.acks.extend(self.waiting.iter().map(|connection| (*connection, None)));
         let later = self.seats.range(after.map_or(Connection(0), |after| Connection(after.0.saturating_add(1)))..);
         later.take(PAGE).map(|(_, seat)| seat.peer.clone()).collect()
     }
@@ -309,7 +311,7 @@ impl Shard {
     fn keep(&mut self, ordered: &Peer) -> Option<Effect> {
         self.waiting.remove(&ordered.connection);
         let peer = &mut self.seats.get_mut(&ordered.connection)?.peer;
-        peer.behind_ms = ordered.behind_ms;
+        (peer.behind_ms, peer.asked) = (ordered.behind_ms, ordered.asked);
         if peer.inherit(ordered) {
             self.news.moved.insert(ordered.connection);
         }

@@ -107,8 +107,14 @@ impl Hall {
             self.room.closed(connection);
             return Err(Refusal::new(Code::Overloaded, "The room takes no more streams.").with_retry_after(5));
         };
-        if !self.streams.begin(connection, outlet, last_event.as_deref().filter(|_| whole)) {
-            self.perform(told);
+        if self.streams.begin(connection, outlet, last_event.as_deref().filter(|_| whole)) {
+            return Ok(());
+        }
+        let last = told.len().saturating_sub(1);
+        for (at, effect) in told.into_iter().enumerate() {
+            if let Effect::Send { to, text } = effect {
+                self.send_event(to, &text, at == last);
+            }
         }
         Ok(())
     }
@@ -145,7 +151,7 @@ impl Hall {
             match effect {
                 Effect::Send { to, text } => match self.sockets.get(&to) {
                     Some(socket) => socket::send(socket, &text),
-                    None => self.streams.send(to, &text),
+                    None => self.send_event(to, &text, false),
                 },
                 Effect::Broadcast { to, text } => {
                     socket::send_to(&self.sockets, &to, &text);
@@ -156,6 +162,13 @@ impl Hall {
                 Effect::Close { connection, code, reason } => self.close(connection, code, &reason),
                 Effect::Forget { connection } => self.forget(connection),
             }
+        }
+    }
+
+    /// A stream that takes no more has missed this, and ends.
+    fn send_event(&mut self, to: Connection, text: &str, last: bool) {
+        if !self.streams.send(to, text, last) {
+            self.left(vec![to]);
         }
     }
 

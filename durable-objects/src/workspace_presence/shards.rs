@@ -255,7 +255,7 @@ impl WorkspacePresence {
         let asked = self.state.block_concurrency_while(async move {
             rolled.await;
             ticker.if_open(|hall| {
-                let effects = hall.room.goes_on();
+                let effects = hall.room.goes_on(Date::now().as_millis());
                 hall.perform(effects);
             });
             ticker.settle();

@@ -13,6 +13,8 @@ use crate::scope_feed::outlet::{self, Outlet};
 const MOST_KEPT: usize = 256;
 /// And at most so many bytes of them.
 const MOST_BYTES: usize = 1024 * 1024;
+/// How a frame begins that says why a stream ends.
+const ERROR: &str = r#"{"kind":"error""#;
 /// A comment. Writing one finds out who has gone, and keeps proxies from taking the stream for dead.
 const COMMENT: &str = ":\n\n";
 
@@ -78,11 +80,16 @@ impl Streams {
         heard.filter(|(_, outlet)| !outlet.send(&encoded)).map(|(connection, _)| *connection).collect()
     }
 
-    /// A frame for one. If he takes no more, that is found out with the next one.
-    pub(super) fn send(&self, to: Connection, text: &str) {
-        if let Some(outlet) = self.open.get(&to) {
-            outlet.send(&outlet::encode(&self.event(self.last, text)));
-        }
+    /// A frame for one; whether he took it, if he is here. Of several that say how everything is only the `last` has a number:
+    /// who has not heard it comes back without one, and is told everything anew. Why a stream ends takes no number away.
+    pub(super) fn send(&self, to: Connection, text: &str, last: bool) -> bool {
+        let Some(outlet) = self.open.get(&to) else { return true };
+        let event = match (last, text.starts_with(ERROR)) {
+            (true, _) => self.event(self.last, text),
+            (false, true) => data(text),
+            (false, false) => event("", text),
+        };
+        outlet.send(&outlet::encode(&event))
     }
 
     /// A sign of life for everybody; those who have gone.
@@ -111,9 +118,17 @@ impl Streams {
         }
     }
 
-    /// A frame is one line: JSON has no line feed outside of strings, and none unescaped in them. States are the clients' own
-    /// text, which may have them between its members.
     fn event(&self, number: u64, text: &str) -> String {
-        format!("id: {}-{number}\ndata: {}\n\n", self.since_ms, text.replace(['\r', '\n'], " "))
+        event(&format!("{}-{number}", self.since_ms), text)
     }
+}
+
+fn event(id: &str, text: &str) -> String {
+    format!("id: {id}\n{}", data(text))
+}
+
+/// A frame is one line: JSON has no line feed outside of strings, and none unescaped in them. States are the clients' own
+/// text, which may have them between its members.
+fn data(text: &str) -> String {
+    format!("data: {}\n\n", text.replace(['\r', '\n'], " "))
 }

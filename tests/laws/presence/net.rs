@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use drey_core::presence::{Connection, Effect, Identity, Links, Orders, Peer, Report, Room, Seating, Settings, Shard};
 
-use super::world::{self, Known, hear, identity};
+use super::world::{self, Known, answer, hear, identity};
 
 /// Two sockets an object, three objects a room.
 const SETTINGS: Settings = Settings { max_peers: 2, max_shards: 3, ..world::SETTINGS };
@@ -120,8 +120,8 @@ impl Net {
 
     /// Everybody reads at once.
     fn deliver(&mut self, to: Connection, shard: u32, text: &str) {
-        if text == r#"{"kind":"probe"}"# {
-            return self.say(to, shard, r#"{"kind":"ack"}"#);
+        if let Some(ack) = answer(text) {
+            return self.say(to, shard, &ack);
         }
         if let Some(socket) = self.sockets.get_mut(&to) {
             assert!(
@@ -361,7 +361,7 @@ impl Net {
                 self.roll(shard);
             }
         }
-        let effects = self.room.goes_on();
+        let effects = self.room.goes_on(self.now);
         self.perform(effects);
     }
 

@@ -104,8 +104,8 @@ impl World {
     /// A reader reads all that was sent, and answers.
     pub(super) fn read(&mut self, room: &mut Room, socket: Connection, now: u64) {
         while let Some(text) = self.readers.get_mut(&socket).and_then(|reader| reader.inbox.pop_front()) {
-            if text == r#"{"kind":"probe"}"# {
-                let effects = room.frame(socket, r#"{"kind":"ack"}"#, now);
+            if let Some(ack) = answer(&text) {
+                let effects = room.frame(socket, &ack, now);
                 self.perform(room, effects);
             } else if let Some(reader) = self.readers.get_mut(&socket) {
                 hear(&mut reader.known, &text);
@@ -116,6 +116,11 @@ impl World {
     pub(super) fn socket(&self, index: prop::sample::Index) -> Option<Connection> {
         (!self.sockets.is_empty()).then(|| *index.get(&self.sockets))
     }
+}
+
+/// What a client says to a question.
+pub(super) fn answer(text: &str) -> Option<String> {
+    text.starts_with(r#"{"kind":"probe""#).then(|| text.replace("probe", "ack"))
 }
 
 /// Applies a frame as a client does.

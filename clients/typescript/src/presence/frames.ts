@@ -35,7 +35,7 @@ export type Frame =
   | { kind: "patch"; peers: Peer[] }
   | { kind: "leave"; peers: { client_id: string; clock: number }[] }
   | { kind: "notice"; scopes: Moved[] }
-  | { kind: "probe" }
+  | { kind: "probe"; n: number }
   | { kind: "error"; code: number; detail: string; retry_after_ms?: number };
 
 /** What each kind has a list of. */

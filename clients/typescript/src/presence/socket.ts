@@ -53,7 +53,7 @@ export function sit({ sockets, url, protocols, pingMs }: Seat, hearing: Hearing)
       const frame = frameOf(data);
       if (!frame || ended.signal.aborted) return;
       if (frame.kind === "hello") since ??= timer.now();
-      if (frame.kind === "probe") say('{"kind":"ack"}');
+      if (frame.kind === "probe") say(JSON.stringify({ kind: "ack", n: frame.n }));
       else if (frame.kind === "error") told = frame;
       else onFrame(frame, say);
     });

@@ -33,7 +33,7 @@ impl Room {
     /// Whom to ask after: everybody here, once per user, at most once in a period, whoever was asked after last at the end. The
     /// answer is for the sockets that are here now.
     pub fn to_check(&mut self, now_ms: u64) -> (Vec<(WorkspaceId, UserId)>, Connection) {
-        if self.check_ms > now_ms {
+        if !self.is_check_due(now_ms) {
             return (Vec::new(), self.last);
         }
         self.check_ms = now_ms.saturating_add(self.settings.alarm_ms);
@@ -43,6 +43,12 @@ impl Room {
         let asked = users.partition_point(|(_, user)| Some(*user) <= self.checked);
         users.rotate_left(asked);
         (users, self.last)
+    }
+
+    /// Whether it is about time to look around: an object that is awake anyway, for a silence that is none, need not wake again
+    /// a moment later.
+    pub(super) fn is_check_due(&self, now_ms: u64) -> bool {
+        self.check_ms <= now_ms.saturating_add(self.settings.alarm_ms / 10)
     }
 
     /// The last user who was asked after in a round that may have come to no end.

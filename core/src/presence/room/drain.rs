@@ -3,7 +3,7 @@
 //! Every socket is told when to come back, each at another time, and closes. What its client shows stays as if by heartbeat,
 //! so nobody is seen to leave who comes back in time; it outlives the object.
 
-use super::{Connection, Effect, Peer, Room, ServerFrame, close};
+use super::{Connection, Effect, Peer, Room, ServerFrame, WorkspaceId, close};
 
 const REASON: &str = "the room is restarted";
 
@@ -14,7 +14,11 @@ impl Room {
         let sockets: Vec<Connection> = self.peers.values().filter(|peer| !peer.beats).map(|p| p.connection).collect();
         let (count, window_ms) = (sockets.len(), self.settings.drain_ms);
         let after_ms = after_ms.min(self.settings.beat_ms.saturating_sub(window_ms + window_ms / 2));
-        let delay_ms = |index| after_ms.saturating_add(spread(window_ms, index, count));
+        let begins_ms = self.peers.values().next().map_or(0, |peer| begins_at(peer.identity.workspace, window_ms));
+        let delay_ms = |index| {
+            let within_ms = begins_ms.saturating_add(spread(window_ms, index, count)) % window_ms.max(1);
+            after_ms.saturating_add(within_ms)
+        };
         let each = sockets.into_iter().enumerate();
         each.flat_map(|(index, socket)| self.send_away(socket, delay_ms(index), now_ms)).collect()
     }
@@ -41,6 +45,12 @@ impl Room {
         }
         effects
     }
+}
+
+/// Where in the window a room's first client comes back: a deploy drains ten thousand rooms of one socket at once. The low half
+/// of a `UUIDv7` is random.
+fn begins_at(workspace: WorkspaceId, window_ms: u64) -> u64 {
+    workspace.uuid().as_u64_pair().1 % window_ms.max(1)
 }
 
 /// When the one of so many comes back, in milliseconds: evenly over the window, so that no two come at once.

@@ -51,6 +51,8 @@ pub(super) struct Fanout {
     pub(super) notices: BTreeMap<(String, String), (i64, i64)>,
     /// Sockets that hold a state back.
     holding: BTreeSet<Connection>,
+    /// Sockets that are to be told how everything is, when it is their turn.
+    pub(super) owing: BTreeSet<Connection>,
     /// When the last frames went out.
     told_ms: u64,
     /// The latest time heard of, and when the first of what is to be told changed: by that time, so not later.
@@ -82,8 +84,9 @@ impl Room {
     /// When to call [`Room::flush`], in milliseconds since 1970; `None` while there is nothing to tell.
     #[must_use]
     pub fn flush_ms(&self) -> Option<u64> {
-        let Fanout { changed, notices, holding, told_ms, first_ms, .. } = &self.fanout;
-        let (idle, count) = (changed.is_empty() && notices.is_empty() && holding.is_empty(), self.peers.len());
+        let Fanout { changed, notices, holding, owing, told_ms, first_ms, .. } = &self.fanout;
+        let idle = changed.is_empty() && notices.is_empty() && holding.is_empty() && owing.is_empty();
+        let count = self.peers.len();
         let tick_ms = told_ms.saturating_add(self.settings.tick_of(count));
         (!idle).then(|| tick_ms.max(first_ms.saturating_add(self.settings.gather_of(count))))
     }
@@ -108,6 +111,7 @@ impl Room {
             frames.extend(asked);
         }
         effects.extend(frames);
+        effects.extend(self.tell_owed(now_ms));
         effects
     }
 

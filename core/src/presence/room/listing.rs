@@ -7,6 +7,12 @@ use super::audience::pages;
 use super::{ClientId, PAGE, Peer, PeerView, Places, Room, ServerFrame, Settings, Snapshot, UserId};
 use crate::time::Timestamp;
 
+/// Who is in already is told of about so many bytes of peers at once: that much is kept for each who does not read. The
+/// snapshot has the rest.
+const MOST_TOLD: usize = 512 * 1024;
+/// What is told of a peer beside its state and its places, at least.
+const LEAST_VIEW: usize = 150;
+
 impl Room {
     /// A page of the clients present, by client id, after the one named; of those in some places, or of all. At least 1 and
     /// at most [`PAGE`].
@@ -30,10 +36,16 @@ impl Room {
         self.hello_of(client_id, peers, more)
     }
 
-    /// Everybody who is here, for one who is in already: a page a frame.
+    /// Everybody who is here, for one who is in already: a page a frame. Of very much the snapshot has the rest.
     pub(super) fn everybody(&self, client_id: &ClientId, hears: Option<&Places>) -> Vec<ServerFrame> {
-        let mut pages = pages(self.others(client_id, hears).collect());
-        let hello = self.hello_of(client_id, pages.next().unwrap_or_default(), false);
+        let (mut told, mut more) = (0_usize, false);
+        let fits = |view: &PeerView| {
+            more = told >= MOST_TOLD;
+            told = told.saturating_add(view.state.get().len()).saturating_add(LEAST_VIEW);
+            !more
+        };
+        let mut pages = pages(self.others(client_id, hears).take_while(fits).collect());
+        let hello = self.hello_of(client_id, pages.next().unwrap_or_default(), more);
         std::iter::once(hello).chain(pages.map(|peers| ServerFrame::Patch { peers })).collect()
     }
 

@@ -137,12 +137,16 @@ impl Room {
         let Report { peers, mut asks, acks, ended, .. } = report;
         let peers = peers.into_iter();
         let mut effects: Vec<Effect> = peers.flat_map(|peer| self.take_over(peer, &mut asks, now_ms)).collect();
+        // A shard may speak for a thousand: they are told one after the other.
         for connection in asks {
             let hears = self.peer(connection).and_then(|peer| peer.hears.clone());
-            effects.extend(self.subscribe(connection, hears));
+            effects.extend(self.subscribe(connection, hears, now_ms));
         }
-        for connection in acks {
-            effects.extend(self.read(connection, now_ms));
+        for (connection, n) in acks {
+            effects.extend(match n {
+                Some(n) => self.answer(connection, n, now_ms),
+                None => self.has_read(connection, now_ms),
+            });
         }
         for (connection, gone) in ended {
             effects.extend(self.left(connection, gone));
@@ -186,7 +190,7 @@ impl Room {
         let is_doubtful = |peer: &Peer| {
             peer.shard > 0 && peer.ends_at_ms(&self.settings) <= now_ms && peer.identity.expires_at_ms > now_ms
         };
-        self.check_ms <= now_ms || self.peers.values().any(is_doubtful)
+        self.is_check_due(now_ms) || self.peers.values().any(is_doubtful)
     }
 
     fn seated(&self, shard: u32) -> impl Iterator<Item = &Peer> {
@@ -235,7 +239,7 @@ impl Room {
 
     /// Shards that did not say so in time: the room goes on without those who sit there. Everybody else is told anew, for
     /// nobody knows of whom he was told; those there are told when their shard is heard of.
-    pub fn goes_on(&mut self) -> Vec<Effect> {
+    pub fn goes_on(&mut self, now_ms: u64) -> Vec<Effect> {
         if self.unheard.iter().all(|(_, goes_on)| *goes_on) {
             return Vec::new();
         }
@@ -243,7 +247,7 @@ impl Room {
             *goes_on = true;
         }
         let sockets: Vec<_> = self.peers.values().filter(|peer| !peer.beats).map(|peer| peer.connection).collect();
-        sockets.into_iter().flat_map(|connection| self.renew(connection)).collect()
+        sockets.into_iter().flat_map(|connection| self.owe(connection, now_ms)).collect()
     }
 
     /// A shard takes no orders now: its sockets are behind, as if none of them read.
@@ -254,6 +258,8 @@ impl Room {
                 peer.behind_ms = now_ms;
                 self.ends_ms = self.ends_ms.min(shed_ms);
             }
+            // Whoever waited for the room waits for his shard now.
+            self.fanout.owing.remove(&peer.connection);
             // The question may not have arrived: that he did not answer says nothing, also if he was given up for it before.
             if let Some(seat) = self.seats.get_mut(&peer.connection) {
                 seat.reading.forget();
@@ -287,7 +293,7 @@ impl Room {
             if told >= bytes {
                 break;
             }
-            let renewed = self.read(connection, now_ms);
+            let renewed = self.has_read(connection, now_ms);
             told = renewed.iter().map(Effect::bytes).fold(told.saturating_add(1), usize::saturating_add);
             effects.extend(renewed);
         }
@@ -357,7 +363,10 @@ impl Room {
 
     fn welcome(&mut self, connection: Connection, welcome: Welcome, now_ms: u64) -> Vec<Effect> {
         match welcome {
-            Welcome::Silent => self.ask_sometime(connection, now_ms),
+            Welcome::Silent => {
+                self.ask_sometime(connection, now_ms);
+                self.go_on_owing(connection);
+            }
             Welcome::New | Welcome::Again => self.reads(connection, now_ms),
         }
         match self.peer(connection) {
@@ -366,7 +375,8 @@ impl Room {
                 let hello = self.hello(&peer.identity.client_id, None).to_text();
                 vec![Effect::Save { of: connection }, Effect::Send { to: connection, text: hello }]
             }
-            Some(_) if welcome != Welcome::Silent => self.renew(connection),
+            Some(_) if welcome == Welcome::New => self.renew(connection),
+            Some(_) if welcome == Welcome::Again => self.owe(connection, now_ms),
             Some(_) | None => Vec::new(),
         }
     }

@@ -31,6 +31,11 @@ fn update(clock: u64, state: &str) -> String {
     format!(r#"{{"kind":"update","clock":{clock},"state":{state}}}"#)
 }
 
+/// The answer to what it was asked last.
+fn ack(room: &Room, of: Connection) -> String {
+    format!(r#"{{"kind":"ack","n":{}}}"#, room.peer(of).expect("a peer").asked)
+}
+
 fn closes(effects: &[Effect]) -> Vec<(Connection, u16)> {
     effects
         .iter()

@@ -1,6 +1,6 @@
 //! What rooms and shards say to each other. Both may be of another version: new members have defaults.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,9 @@ pub struct Report {
     /// Sockets that want to be told everything of the places they hear of.
     #[serde(default)]
     pub asks: BTreeSet<Connection>,
-    /// Sockets that have read what they were sent.
+    /// Sockets that have answered, and which question; none for whatever they were asked.
     #[serde(default)]
-    pub acks: BTreeSet<Connection>,
+    pub acks: BTreeMap<Connection, Option<u64>>,
     /// Sockets that have ended, and whose they were: a room that was asleep does not know them.
     #[serde(default)]
     pub ended: Vec<(Connection, Gone)>,

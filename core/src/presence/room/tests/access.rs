@@ -54,7 +54,7 @@ fn everybody_is_asked_after_once_per_period_and_by_user() {
     let first = join(&mut room, "a1", 1, 10);
     let second = join(&mut room, "a2", 1, 10);
     join(&mut room, "b", 2, 10);
-    assert_eq!(room.to_check(60_009).0, []);
+    assert_eq!(room.to_check(54_009).0, []);
     let (users, up_to) = room.to_check(60_010);
     assert_eq!((users.len(), room.to_check(60_010).0.len()), (2, 0));
     let later = room.join(identity("a3", 1), 60_011).expect("joined").0;

@@ -128,3 +128,29 @@ fn a_stream_hears_and_ends_with_its_credential_or_its_access() {
     let (stream, _) = room.listen(Identity { authz_epoch: 6, ..identity("s2", 2) }, None, 500_010).expect("admitted");
     assert_eq!(closes(&room.tick(1_000_000)), [(stream, close::EXPIRED)]);
 }
+
+#[test]
+fn rooms_of_one_socket_that_are_drained_together_come_back_at_times_of_their_own() {
+    let delays = (0..20_u128).map(|room| {
+        let mut drained = Room::default();
+        let workspace = WorkspaceId::from_uuid(uuid::Uuid::from_u128(room * 0x9e37_79b9_7f4a_7c15));
+        drained.join(Identity { workspace, ..identity("ada", 1) }, 1_000).expect("joined");
+        let told = drained.drain(2_000, 1_000);
+        let text =
+            told.iter().find_map(|effect| if let Effect::Send { text, .. } = effect { Some(text) } else { None });
+        let frame: serde_json::Value = serde_json::from_str(text.expect("an error")).expect("JSON");
+        frame["retry_after_ms"].as_u64().expect("a delay")
+    });
+    let delays: std::collections::BTreeSet<u64> = delays.collect();
+    assert!(delays.len() == 20 && delays.iter().all(|delay| (2_000..12_000).contains(delay)), "{delays:?}");
+}
+
+/// Pings are a little apart, and the end of the oldest lies just before the look around.
+#[test]
+fn a_look_around_that_is_almost_due_is_taken_with_what_woke_the_room() {
+    let mut room = Room::default();
+    join(&mut room, "ada", 1, 1_000);
+    assert_eq!(room.to_check(54_000).0.len(), 0);
+    assert_eq!(room.to_check(55_500).0.len(), 1);
+    assert_eq!(room.next_tick_ms(55_500), Some(91_000), "the silence");
+}

@@ -28,10 +28,12 @@ fn who_does_not_read_is_told_nothing_more_then_the_newest_and_in_the_end_closed(
     };
     assert_eq!(move_at(&mut room, 1_050), ["patch"]);
     assert_eq!(move_at(&mut room, 1_100), ["patch", "probe"]);
-    assert_eq!(room.frame(bob, r#"{"kind":"ack"}"#, 1_110), []);
+    let answer = ack(&room, bob);
+    assert_eq!(room.frame(bob, &answer, 1_110), []);
     assert_eq!(move_at(&mut room, 1_150), ["patch"]);
     assert_eq!(move_at(&mut room, 1_250), ["patch", "probe"], "asked again a period after his answer");
-    room.frame(ada, r#"{"kind":"ack"}"#, 1_260);
+    let answer = ack(&room, ada);
+    room.frame(ada, &answer, 1_260);
     assert_eq!(move_at(&mut room, 1_350), ["patch"], "the frame that finds him out still goes to him");
     assert_eq!(move_at(&mut room, 1_450), [""; 0]);
     let peers: Vec<Peer> = room.peers().filter_map(|peer| Peer::from_attachment(&peer.to_attachment())).collect();
@@ -40,8 +42,15 @@ fn who_does_not_read_is_told_nothing_more_then_the_newest_and_in_the_end_closed(
         let mut late = room.clone();
         assert_eq!(closes(&late.tick(2_349)), []);
         assert_eq!(closes(&late.tick(2_350)), [(bob, close::TOO_SLOW)]);
-        let told = room.frame(bob, r#"{"kind":"ack"}"#, 1_500);
-        assert!(matches!(&told[..], [Effect::Save { .. }, Effect::Send { text, .. }] if text.contains(r#"{"at":6}"#)));
+        for blind in [r#"{"kind":"ack"}"#, r#"{"kind":"ack","n":1}"#] {
+            assert_eq!(room.frame(bob, blind, 1_500), [], "who does not read may say so, too");
+        }
+        let answer = ack(room, bob);
+        let told = room.frame(bob, &answer, 1_500);
+        assert!(matches!(&told[1], Effect::Send { text, .. } if text.contains(r#"{"at":6}"#)));
+        assert_eq!(kinds(&told), ["hello", "probe"]);
+        let answer = ack(room, bob);
+        room.frame(bob, &answer, 1_510);
         room.tick(2_350);
         assert!(room.peer(bob).is_some());
     }
@@ -58,7 +67,8 @@ fn asked(sockets: usize) -> usize {
         room.frame(seats[0], &update(step, "{}"), now_ms);
         if heard(&room.flush(now_ms), seats[1]).contains(&"probe") {
             asked += 1;
-            room.frame(seats[1], r#"{"kind":"ack"}"#, now_ms);
+            let answer = ack(&room, seats[1]);
+            room.frame(seats[1], &answer, now_ms);
         }
     }
     asked
@@ -81,12 +91,70 @@ fn who_was_sent_much_is_asked_soon() {
         room.frame(*seat, &update(1, &state), 1_100);
     }
     assert_eq!(heard(&room.flush(1_100), seats[1]), ["patch", "probe"], "68 states of 4,000 bytes in one frame");
+    let answer = ack(&room, seats[0]);
+    room.frame(seats[0], &answer, 1_100);
     let told = room.frame(seats[0], r#"{"kind":"subscribe","to":null}"#, 1_100);
-    assert_eq!(kinds(&told), ["hello"]);
-    room.frame(seats[0], r#"{"kind":"ack"}"#, 1_100);
-    room.frame(seats[0], r#"{"kind":"subscribe","to":null}"#, 1_101);
-    room.frame(seats[1], &update(1, "{}"), 1_200);
-    assert_eq!(heard(&room.flush(1_200), seats[0]), ["patch", "probe"], "he was told everything anew, and it is much");
+    assert_eq!(kinds(&told), ["hello", "probe"], "he was told everything anew, and it may be much");
+}
+
+/// Else a socket that does not read is told everything as often as it says so, and all of that is kept for it.
+#[test]
+fn who_wants_to_be_told_everything_again_and_again_is_told_when_he_has_read_and_not_each_tick() {
+    let settings = Settings { shed_ms: 1_000, max_per_user: 999, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 0);
+    let [ada, bob] = ["ada", "bob"].map(|client| join(&mut room, client, 1, 1_000));
+    room.frame(ada, &update(1, "{}"), 1_000);
+    room.flush(1_000);
+    let subscribe = r#"{"kind":"subscribe","to":null}"#;
+    assert_eq!(kinds(&room.frame(bob, subscribe, 1_100)), ["hello", "probe"]);
+    for _ in 0..50 {
+        assert_eq!(kinds(&room.frame(bob, subscribe, 1_101)), [""; 0]);
+    }
+    let mut silent = room.clone();
+    assert_eq!(closes(&silent.tick(2_101)), [(bob, close::TOO_SLOW)], "though nothing happens in the room");
+    let answer = ack(&room, bob);
+    assert_eq!(kinds(&room.frame(bob, &answer, 1_102)), [""; 0], "not twice within a tick");
+    let due_ms = room.flush_ms().expect("he is owed it");
+    assert_eq!(heard(&room.flush(due_ms), bob), [""; 0]);
+    assert_eq!(heard(&room.flush(1_200), bob), ["hello", "probe"], "of all that he has asked for, the last");
+}
+
+/// A megabyte for each of a thousand at once is more than an object has.
+#[test]
+fn a_thousand_who_are_told_anew_are_told_one_after_the_other_and_no_more_than_an_object_bears() {
+    let settings = Settings { max_per_user: 9_999, shed_ms: 1_000, ..Settings::DEFAULT };
+    let mut room = Room::restore(settings, [], 0);
+    let state = format!(r#"{{"x":"{}"}}"#, "x".repeat(4_000));
+    for client in 0..400 {
+        let connection = join(&mut room, &format!("c{client}"), 1, 1_000);
+        room.frame(connection, &update(1, &state), 1_000);
+    }
+    room.flush(1_000);
+    room.awaits([1]);
+    assert_eq!(kinds(&room.goes_on(1_100)), [""; 0]);
+    let (mut now_ms, mut told) = (1_100, 0);
+    while let Some(due_ms) = room.flush_ms() {
+        now_ms = due_ms.max(now_ms + 1);
+        let effects = room.flush(now_ms);
+        assert!(effects.iter().map(Effect::bytes).sum::<usize>() < 2 * 1024 * 1024);
+        told += kinds(&effects).iter().filter(|kind| **kind == "hello").count();
+        assert_eq!(closes(&room.tick(now_ms)), [], "that they wait is not their fault");
+    }
+    assert_eq!((told, room.peers().filter(|peer| peer.behind_ms > 0).count()), (400, 0));
+}
+
+#[test]
+fn of_more_than_half_a_megabyte_the_snapshot_has_the_rest() {
+    let mut room = Room::restore(Settings { max_per_user: 999, ..Settings::DEFAULT }, [], 0);
+    let state = format!(r#"{{"x":"{}"}}"#, "x".repeat(4_000));
+    let seats: Vec<_> = (0..200).map(|client| join(&mut room, &format!("c{client}"), 1, 1_000)).collect();
+    for seat in &seats {
+        room.frame(*seat, &update(1, &state), 1_000);
+    }
+    let told = room.frame(seats[0], r#"{"kind":"subscribe","to":null}"#, 1_100);
+    assert_eq!(kinds(&told), ["hello", "patch", "probe"]);
+    assert!(told.iter().any(|effect| matches!(effect, Effect::Send { text, .. } if text.ends_with(r#""more":true}"#))));
+    assert!(told.iter().map(Effect::bytes).sum::<usize>() < 600 * 1024);
 }
 
 /// A room that wakes for a moment again and again asks each in turn, and not all at once.
@@ -141,7 +209,7 @@ fn who_is_told_anew_is_told_of_all_a_page_a_frame() {
     }
     let me = join(&mut room, "me", 1, 10);
     let told = room.frame(me, r#"{"kind":"subscribe","to":null}"#, 20);
-    assert_eq!(kinds(&told), ["hello", "patch", "patch"]);
+    assert_eq!(kinds(&told), ["hello", "patch", "patch", "probe"]);
     let texts = told.iter().filter_map(|effect| if let Effect::Send { text, .. } = effect { Some(text) } else { None });
-    assert_eq!(texts.map(|text| text.matches("user_id").count()).collect::<Vec<_>>(), [100, 100, 50]);
+    assert_eq!(texts.map(|text| text.matches("user_id").count()).collect::<Vec<_>>(), [100, 100, 50, 0]);
 }
