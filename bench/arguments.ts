@@ -1,4 +1,4 @@
-/** `npm run bench [name…] [--short] [--check] [--accept] [--plot] [--profile] [--rounds n] [--seconds n] [--drey folder] [--rows n] [--no-build]` */
+/** `npm run bench [name…] [--short] [--check] [--accept] [--plot] [--profile] [--rounds n] [--seconds n] [--drey folder] [--beside folder] [--rows n] [--no-build]` */
 import { parseArgs } from "node:util";
 import { ROOT } from "../dev/paths.ts";
 import type { Budget } from "./measure.ts";
@@ -18,6 +18,8 @@ export interface Arguments {
   profile: boolean;
   /** Folder with `wrangler.toml` and `build/`: another build of drey may be measured. */
   drey: string;
+  /** Folder of another build, which stands beside this one instead of the peers. */
+  beside: string | undefined;
   build: boolean;
 }
 
@@ -41,6 +43,7 @@ export function readArguments(): Arguments {
       rounds: { type: "string" },
       seconds: { type: "string" },
       drey: { type: "string" },
+      beside: { type: "string" },
       rows: { type: "string" },
     },
   });
@@ -62,6 +65,7 @@ export function readArguments(): Arguments {
     plot: values.plot,
     profile: values.profile,
     drey: values.drey ?? ROOT,
+    beside: values.beside,
     build: !values["no-build"] && values.drey === undefined,
   };
 }

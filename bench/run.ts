@@ -9,12 +9,13 @@ import { ROOT } from "../dev/paths.ts";
 import { type Arguments, readArguments } from "./arguments.ts";
 import { accept, judged, regressions, statedNoise, strayed } from "./check.ts";
 import { Loader } from "./load.ts";
-import { type Budget, measure, profileAll, type Result } from "./measure.ts";
+import { measure, profileAll, type Result } from "./measure.ts";
 import { plot } from "./plot.ts";
 import { load } from "./proc.ts";
 import { summary, table } from "./report.ts";
 import { measureRoom, profileRoom } from "./rooms.ts";
 import { stopOnSignals } from "./signals.ts";
+import type { Side } from "./workload.ts";
 import { anyNamed } from "./workloads.ts";
 import { startWorld, type World } from "./world.ts";
 
@@ -47,7 +48,7 @@ async function profile(world: World, { names, budget }: Arguments): Promise<void
   }
 }
 
-async function bench(world: World, { names, budget, short }: Arguments): Promise<Result[]> {
+async function bench(world: World, { names, budget, short, beside }: Arguments): Promise<Result[]> {
   console.log(
     world.redis
       ? "drey: Redis is real"
@@ -60,7 +61,7 @@ async function bench(world: World, { names, budget, short }: Arguments): Promise
   for (const name of names) {
     const progress = (step: string) =>
       process.stderr.isTTY && process.stderr.write(`\r\x1b[Kdrey: ${name}: ${step}`);
-    const result = await measured(world, name, budget, short, progress).catch(failed);
+    const result = await measured(world, name, { budget, short, beside }, progress).catch(failed);
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
     if (!result) continue;
     console.log(table(result));
@@ -73,14 +74,22 @@ async function bench(world: World, { names, budget, short }: Arguments): Promise
 async function measured(
   world: World,
   name: string,
-  budget: Budget,
-  short: boolean,
+  { budget, short, beside }: Pick<Arguments, "budget" | "short" | "beside">,
   progress: (step: string) => void,
 ): Promise<Result> {
   const found = await anyNamed(name);
-  if ("size" in found) return measureRoom(world, found, budget, progress);
-  const sides = short ? found.sides.slice(0, 2) : found.sides;
-  return measure(world, loader, { ...found, sides }, budget, progress);
+  if ("size" in found) {
+    const sides = beside ? twoBuilds(found.sides, beside) : found.sides;
+    return measureRoom(world, { ...found, sides }, budget, progress);
+  }
+  const all = beside ? twoBuilds(found.sides, beside) : found.sides;
+  return measure(world, loader, { ...found, sides: short ? all.slice(0, 2) : all }, budget, progress);
+}
+
+/** drey, and drey as it was built in another folder. */
+function twoBuilds<One extends Side>([own]: One[], folder: string): One[] {
+  if (!own) return [];
+  return [own, { ...own, name: "drey-beside", start: (world) => own.start({ ...world, drey: folder }) }];
 }
 
 function judge(results: Result[], { check, short, accept: accepting, plot: plotting }: Arguments): void {

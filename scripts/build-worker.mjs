@@ -20,15 +20,11 @@ const WASM = join(ROOT, "build", "index_bg.wasm");
 const SHIM = join(ROOT, "build", "index.js");
 const STAMP = join(ROOT, "build", ".inputs");
 
-/**
- * The limit of the project: a cold isolate compiles every byte. The platform takes 3 MB on its free plan. It was 1,000 KB until
- * rooms sharded, which is an object class more; a cold start was 1.3 times that of Hono then.
- */
-const MAX_GZIP_BYTES = 1_050 * 1024;
+/** The limit of the project: a cold isolate compiles every byte. The platform takes 3 MB on its free plan. */
+const MAX_GZIP_BYTES = 1_000 * 1024;
 
 const BINARIES = {
   WASM_BINDGEN_BIN: join(ROOT, ".tools", "bin", "wasm-bindgen"),
-  WASM_OPT_BIN: join(ROOT, "node_modules", ".bin", "wasm-opt"),
   ESBUILD_BIN: join(ROOT, "node_modules", ".bin", "esbuild"),
 };
 
