@@ -122,8 +122,10 @@ impl Room {
         let Some(peer) = self.peer_mut(connection) else { return Vec::new() };
         if peer.behind_ms == 0 {
             peer.behind_ms = now_ms.max(1);
-            self.ends_ms = self.ends_ms.min(shed_ms);
-            if !is_asked {
+            // Who waits for his turn is not shed for it: no alarm is to come for him.
+            if is_asked {
+                self.ends_ms = self.ends_ms.min(shed_ms);
+            } else {
                 self.fanout.owing.insert(connection);
             }
         }

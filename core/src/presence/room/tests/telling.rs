@@ -106,7 +106,9 @@ fn who_wants_to_be_told_everything_again_and_again_is_told_when_he_has_read_and_
     room.frame(ada, &update(1, "{}"), 1_000);
     room.flush(1_000);
     let subscribe = r#"{"kind":"subscribe","to":null}"#;
+    let wakes_ms = room.next_tick_ms(1_100);
     assert_eq!(kinds(&room.frame(bob, subscribe, 1_100)), ["hello", "probe"]);
+    assert_eq!(room.next_tick_ms(1_100), wakes_ms, "no alarm of its own");
     for _ in 0..50 {
         assert_eq!(kinds(&room.frame(bob, subscribe, 1_101)), [""; 0]);
     }
