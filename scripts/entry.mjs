@@ -1,6 +1,6 @@
 /**
  * Replaces the entry point that worker-build generates (a class behind two proxies, made anew for each request) by a
- * plain object. It costs a tenth of a cached read, and nothing of it is needed for `fetch`: what it does when WebAssembly
+ * plain object. It costs 7 % of a cached read, and nothing of it is needed for `fetch`: what it does when WebAssembly
  * has crashed is kept. The objects' classes keep their proxies.
  */
 
