@@ -75,6 +75,13 @@ test("who has left is remembered only while pages are read: a room may be open f
   ]);
 });
 
+test("a tab that was heard of last, by a ping, does not take the place of the one that spoke last", () => {
+  const peers = new Peers("me");
+  const [spoke, pinged] = [peer("c1", 2), { ...peer("c2", 1), seen_at: "2026-01-01T00:01:00.000000Z" }];
+  peers.begin([spoke, pinged]);
+  expect(peers.people()).toMatchObject([{ state: { clock: 2 }, tabs: [spoke, pinged] }]);
+});
+
 test("any frames in any order: each user is one person, and shows what his tab shows that spoke last", () => {
   const int = randomOf(5);
   for (let run = 0; run < 100; run += 1) {

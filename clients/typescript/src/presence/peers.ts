@@ -67,8 +67,7 @@ function personOf(peers: Peer[]): Person[] {
   return tabs.slice(0, 1).map(({ client_id: _id, clock: _clock, ...shown }) => ({ ...shown, tabs }));
 }
 
-/** Times are of one clock and one format, so their texts compare. */
+/** By clocks, which count on by the time of day: the last sign of life may be a ping. */
 function lastFirst(one: Peer, other: Peer): number {
-  if (one.seen_at === other.seen_at) return one.client_id < other.client_id ? -1 : 1;
-  return one.seen_at < other.seen_at ? 1 : -1;
+  return other.clock - one.clock || (one.client_id < other.client_id ? -1 : 1);
 }
