@@ -6,7 +6,7 @@ import { type OwnCell, world } from "./world.ts";
 
 const SEATS = 1_000;
 const PEOPLE = 50;
-/** Four times what it takes on two busy cores. */
+/** Six times what it takes on two busy cores. */
 const DEADLINE_MS = 300_000;
 let roomy: OwnCell;
 
