@@ -5,6 +5,7 @@
 import type { Cell } from "./cells.ts";
 import { type Budget, type Figures, type Result, ratiosOf, type SideResult } from "./measure.ts";
 import { ageMs, cpuMs, load, peakMb } from "./proc.ts";
+import { only, runRounds } from "./rounds.ts";
 import { reachedOf } from "./targets.ts";
 import type { AnyWorkload } from "./workloads.ts";
 import type { World } from "./world.ts";
@@ -19,23 +20,25 @@ export async function measureCold(
   progress: (step: string) => void,
 ): Promise<Result> {
   const before = load();
-  const sides: SideResult[] = workload.sides.map(({ name }) => ({ name, rounds: [], peakMb: 0, startMs: 0 }));
-  const rounds = budget.rounds * STARTS_PER_ROUND;
+  const started: SideResult[] = workload.sides.map(({ name }) => {
+    return { name, rounds: [], peakMb: 0, startMs: 0 };
+  });
+  const starts = { ...budget, rounds: budget.rounds * STARTS_PER_ROUND };
   // The first start reads the programs from the disk.
-  for (let round = 0; round <= rounds; round += 1) {
-    progress(`start ${round} of ${rounds}`);
+  const kept = await runRounds(starts, progress, async (round) => {
     for (const [index, side] of workload.sides.entries()) {
       const cell = await side.start(world);
       const figures = await firstAnswer(cell, workload).finally(() => cell.stop());
-      if (round > 0) sides[index]?.rounds.push(figures.first);
-      const known = sides[index];
+      if (round > 0) started[index]?.rounds.push(figures.first);
+      const known = started[index];
       if (known) known.peakMb = Math.max(known.peakMb, figures.memory);
     }
-  }
+  });
+  const sides = started.map((side) => ({ ...side, rounds: only(side.rounds, kept) }));
   const { name, about } = workload;
   const ratios = ratiosOf(sides);
   const targets = reachedOf(workload.targets, sides, ratios);
-  return { workload: name, about, load: [before, load()], sides, ratios, targets };
+  return { workload: name, about, load: [before, load()], kept, sides, ratios, targets };
 }
 
 async function firstAnswer(

@@ -8,6 +8,7 @@ import { measureCold } from "./cold.ts";
 import type { Loaded, Loader } from "./load.ts";
 import { cpuMs, load as loadAverage, peakMb } from "./proc.ts";
 import { profiled } from "./profile.ts";
+import { type Kept, mostRounds, only, runRounds } from "./rounds.ts";
 import { type Spread, spread } from "./spread.ts";
 import { type Reached, reachedOf } from "./targets.ts";
 import type { Side } from "./workload.ts";
@@ -58,6 +59,7 @@ export interface Result {
   about: string;
   /** Of the machine, before and after. */
   load: [number, number];
+  kept: Kept;
   sides: SideResult[];
   /** drey divided by this peer, round by round. */
   ratios: Record<string, Record<Compared, Spread>>;
@@ -98,21 +100,23 @@ export async function measure(
     }
     const api = running[0]?.cell.apis[0] ?? "";
     const apis = running.map(({ cell }) => cell.apis[0] ?? "");
-    const data = await workload.prepare(world, api, budget.rounds, apis);
-    for (let round = 0; round <= budget.rounds; round += 1) {
-      progress(round === 0 ? "warming up" : `round ${round} of ${budget.rounds}`);
+    const data = await workload.prepare(world, api, mostRounds(budget), apis);
+    const kept = await runRounds(budget, progress, async (round) => {
       // There and back, so that nobody always comes after whoever leaves Postgres the most to clear up.
       for (const one of round % 2 === 0 ? running : running.toReversed()) {
         const figures = await load(world, loader, workload, one, data, round, budget);
         if (round > 0) one.rounds.push(figures);
       }
-    }
-    for (const one of running) one.peakMb = peakMb(one.cell.pid);
-    const sides = running.map(({ name, rounds, peakMb, startMs }) => ({ name, rounds, peakMb, startMs }));
+    });
+    const sides = running.map(({ name, cell, rounds, startMs }) => {
+      // What a limit lets in is no matter of noise: there every round counts.
+      const counting = workload.counted ? rounds : only(rounds, kept);
+      return { name, rounds: counting, peakMb: peakMb(cell.pid), startMs };
+    });
     const { name, about } = workload;
     const ratios = ratiosOf(sides);
     const targets = reachedOf(workload.targets, sides, ratios);
-    return { workload: name, about, load: [before, loadAverage()], sides, ratios, targets };
+    return { workload: name, about, load: [before, loadAverage()], kept, sides, ratios, targets };
   } finally {
     await Promise.all(running.map(({ cell }) => cell.stop()));
   }

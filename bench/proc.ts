@@ -65,6 +65,16 @@ export function ageMs(pid: number): number {
   return uptime * 1000 - (Number(statOf(pid)?.fields[19]) * 1000) / TICKS_PER_SECOND;
 }
 
+/** Of all processors, since the machine began: their time, and what of it the host gave to other machines. */
+export function processorTicks(): { all: number; stolen: number } {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
+  const [user = 0, nice = 0, system = 0, idle = 0, wait = 0, irq = 0, soft = 0, stolen = 0] = line
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return { all: user + nice + system + idle + wait + irq + soft + stolen, stolen };
+}
+
 /** Of the last minute. */
 export function load(): number {
   return loadavg()[0] ?? 0;

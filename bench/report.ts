@@ -6,7 +6,7 @@ import { told } from "./targets.ts";
 export function table(result: Result): string {
   const lines = [
     `\n${result.workload}: ${result.about}`,
-    `  load average ${result.load.map((load) => load.toFixed(1)).join(" → ")}`,
+    `  load average ${result.load.map((load) => load.toFixed(1)).join(" → ")}, ${calmness(result)}`,
   ];
   const rooms = result.sides.some(({ idleKb }) => idleKb !== undefined);
   lines.push(...columns(rooms ? roomRows(result.sides) : requestRows(result.sides)));
@@ -14,6 +14,10 @@ export function table(result: Result): string {
   lines.push(...(rooms ? idleLines(result.sides) : []));
   lines.push(...result.targets.map((target) => `  target: ${told(target)}`));
   return lines.join("\n");
+}
+
+function calmness({ kept: { rounds, ran, stolen } }: Result): string {
+  return `${rounds.length} of ${ran} rounds count, of which the host took up to ${(100 * stolen).toFixed(1)} % for others`;
 }
 
 function requestRows(sides: SideResult[]): string[][] {

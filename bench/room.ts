@@ -1,4 +1,5 @@
 /** What a room workload is: so many clients, some of whom move, at a rate that both sides keep up with. */
+import { randomUUID } from "node:crypto";
 import { sendsOnly } from "./bounds.ts";
 import { grownBy, nameOf, type Sizes } from "./growth.ts";
 import type { DialectName } from "./load/dialects.ts";
@@ -85,5 +86,5 @@ async function workspace(world: World, api: string): Promise<{ room: string; tok
 
 /** A room is there as soon as somebody names it. */
 async function anyRoom(world: World): Promise<{ room: string; token: string }> {
-  return { room: "bench", token: (await person(world)).token };
+  return { room: randomUUID(), token: (await person(world)).token };
 }

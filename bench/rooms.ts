@@ -10,6 +10,7 @@ import { type Budget, type Figures, type Result, ratiosOf, type SideResult } fro
 import { calm, cpuMs, load as loadAverage, peakMb, residentKb } from "./proc.ts";
 import { profiled } from "./profile.ts";
 import type { Room, RoomSide } from "./room.ts";
+import { only, runRounds } from "./rounds.ts";
 import { reachedOf } from "./targets.ts";
 import type { World } from "./world.ts";
 
@@ -17,6 +18,8 @@ import type { World } from "./world.ts";
 const FRESH_MS = 100;
 /** After the last client has come, until nothing moves. */
 const QUIET_MS = 1_000;
+/** Clients of the room in which a process warms up: enough for V8 to compile anew whatever runs once for each that comes. */
+const WARMING = 100;
 /** A room that was offered more than it keeps up with works on: that is its own time, and not the other side's. */
 const PATIENCE_MS = 30_000;
 
@@ -39,21 +42,19 @@ export async function measureRoom(
       progress(`filling ${side.name}`);
       running.push(await filled(world, room, side, crowds));
     }
-    for (let round = 0; round <= budget.rounds; round += 1) {
-      progress(round === 0 ? "warming up" : `round ${round} of ${budget.rounds}`);
+    const kept = await runRounds(budget, progress, async (round) => {
       for (const one of running) {
         const figures = await move(room, one, crowds, round === 0 ? budget.warmup : budget.seconds);
         if (round > 0) one.rounds.push(figures);
       }
-    }
-    const sides = running.map(({ side: _side, cell, ...result }) => ({
-      ...result,
-      peakMb: peakMb(cell.pid),
-    }));
+    });
+    const sides = running.map(({ side: _side, cell, rounds, ...result }) => {
+      return { ...result, rounds: only(rounds, kept), peakMb: peakMb(cell.pid) };
+    });
     const { name, about } = room;
     const ratios = ratiosOf(sides);
     const targets = reachedOf(room.targets, sides, ratios);
-    return { workload: name, about, load: [before, loadAverage()], sides, ratios, targets };
+    return { workload: name, about, load: [before, loadAverage()], kept, sides, ratios, targets };
   } finally {
     await crowds.stop();
     await Promise.all(running.map(({ cell }) => cell.stop()));
@@ -85,9 +86,12 @@ async function filled(world: World, room: Room, side: RoomSide, crowds: Crowds):
   const startMs = performance.now() - started;
   const url = cell.apis[0] ?? "";
   try {
-    const place = await side.prepare(world, url);
     const { dialect, size = room.size } = side;
-    await crowds.open(side.name, { ...place, url, dialect, size });
+    const open = async (name: string, most: number) =>
+      crowds.open(name, { ...(await side.prepare(world, url)), url, dialect, size: most });
+    await open(`${side.name}, warming`, WARMING);
+    await crowds.fill(`${side.name}, warming`, WARMING);
+    await open(side.name, size);
     const some = Math.ceil(size / 10);
     const before = await resident(crowds, cell, side, some);
     const idleKb = ((await resident(crowds, cell, side, size)) - before) / (size - some);
@@ -98,7 +102,10 @@ async function filled(world: World, room: Room, side: RoomSide, crowds: Crowds):
   }
 }
 
-/** What the process holds with so many idle sockets. The first ones pay for what is started once. */
+/**
+ * What the process holds with so many idle sockets. What is started and compiled once is nobody's own: another room has paid for
+ * it, which stays as it is, and so have the first ones of this room for the room.
+ */
 async function resident(crowds: Crowds, { pid }: Cell, side: RoomSide, sockets: number): Promise<number> {
   await crowds.fill(side.name, sockets);
   await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
