@@ -29,7 +29,7 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Whether the shared cache may hold it.
     pub keep: Keep,
-    /// A response the runtime made (a WebSocket upgrade): passed on as it is.
+    /// A response the runtime made: an upgrade, which goes on as it is, or the body of this answer, which nobody has read.
     pub raw: Option<web_sys::Response>,
 }
 
@@ -57,6 +57,19 @@ impl Answer {
     #[must_use]
     pub fn stream(media_type: &'static str, response: web_sys::Response) -> Self {
         Self { raw: Some(response), ..Self::bytes(200, media_type, Vec::new()) }
+    }
+
+    /// The same answer with a body that is elsewhere, to be passed on unread.
+    #[must_use]
+    pub fn passing_on(self, body: web_sys::Response) -> Self {
+        Self { raw: Some(body), ..self }
+    }
+
+    /// The length of the body; 0 where nobody knows it before its end.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let told = self.raw.as_ref().and_then(|raw| raw.headers().get("content-length").ok().flatten());
+        told.and_then(|length| length.parse().ok()).unwrap_or(self.body.len())
     }
 
     /// 204.

@@ -21,13 +21,15 @@ use crate::cache::memory::Copy;
 use crate::cache::public::Slot;
 use crate::call::Access;
 use crate::edge::boundary::Header;
-use crate::edge::shared_cache;
+use crate::edge::shared_cache::{self, Body};
 use crate::edge::{clock, random};
 use crate::problem::Outcome;
 use crate::request::Request;
 
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
+/// A copy larger than this is too large for the isolate's own ([`memory`]): its body is passed on as it comes out of the cache.
+const LARGE_BYTES: u32 = 512 * 1024;
 /// How often a request that waits for another's copy looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What stands for the headers of an absence in Redis; it is no JSON, so no copy's headers are it.
@@ -178,19 +180,26 @@ async fn find_at_revision(request: &Request<'_>, question: &Question) -> Option<
     if let Some(found) = known(request, question, &key).await {
         return Some(found);
     }
-    let (copy, status) = if let Some(copy) = shared(&key).await {
-        (copy, CacheStatus::Shared)
-    } else {
-        let Some(copy) = redis(app, &key).await? else {
-            app.memory.put_absent(key, clock::now_ms() + app.settings.effective().ttl.absent_ms);
-            return Some(Found::Absence(question.revision));
+    if let Some((copy, unread)) = shared(&key, LARGE_BYTES).await {
+        let answer = match unread {
+            None => remembered(request, key, copy),
+            Some(body) => answer(request, &copy).passing_on(body),
         };
-        (copy, CacheStatus::Redis)
+        return Some(Found::Copy(answer, CacheStatus::Shared));
+    }
+    let Some(copy) = redis(app, &key).await? else {
+        app.memory.put_absent(key, clock::now_ms() + app.settings.effective().ttl.absent_ms);
+        return Some(Found::Absence(question.revision));
     };
+    Some(Found::Copy(remembered(request, key, copy), CacheStatus::Redis))
+}
+
+/// The answer of a copy that came from elsewhere; from now on it is here, and who has waited for it finds it.
+fn remembered(request: &Request<'_>, key: String, copy: Copy) -> Answer {
     let copy = Rc::new(copy);
-    app.flights.end(&key);
-    app.memory.put(key, Rc::clone(&copy));
-    Some(Found::Copy(answer(request, &copy), status))
+    request.app.flights.end(&key);
+    request.app.memory.put(key, Rc::clone(&copy));
+    answer(request, &copy)
 }
 
 /// What this isolate knows by itself, or will in a moment: who asks what is already being asked waits for that answer.
@@ -215,9 +224,14 @@ async fn known(request: &Request<'_>, question: &Question, key: &str) -> Option<
     }
 }
 
-async fn shared(key: &str) -> Option<Copy> {
-    let stored = shared_cache::get(&format!("{ORIGIN}{key}")).await?;
-    Some(Copy { headers: serde_json::from_str(&stored.headers).ok()?, body: stored.body })
+/// What this data centre has: a copy, and its body by itself if that is longer than `most_bytes`.
+async fn shared(key: &str, most_bytes: u32) -> Option<(Copy, Option<web_sys::Response>)> {
+    let stored = shared_cache::get(&format!("{ORIGIN}{key}"), most_bytes).await?;
+    let headers = serde_json::from_str(&stored.headers).ok()?;
+    Some(match stored.body {
+        Body::Whole(body) => (Copy { headers, body }, None),
+        Body::Unread(response) => (Copy { headers, body: Vec::new() }, Some(response)),
+    })
 }
 
 /// What Redis knows: a copy, or that there is nothing.

@@ -93,12 +93,14 @@ pub fn finish(
     match answer.raw.take() {
         // An upgrade is the runtime's as it is.
         Some(raw) if raw.status() == 101 => return Ok(raw),
-        Some(raw) => {
+        Some(unread) if head.method == "HEAD" => boundary::cancel(&unread),
+        Some(unread) => {
             decorate(&mut answer, app, head, context, facts);
-            return boundary::pass_on(&answer.headers, &raw);
+            return boundary::pass_on(&answer.headers, &unread);
         }
-        None => decorate(&mut answer, app, head, context, facts),
+        None => {}
     }
+    decorate(&mut answer, app, head, context, facts);
     let body = (head.method != "HEAD" && !answer.body.is_empty()).then_some(answer.body.as_slice());
     boundary::write(answer.status, &answer.headers, body)
 }
@@ -159,6 +161,9 @@ fn conditional(head: &Head, served: Served) -> Answer {
     if head.header(Header::IfNoneMatch).is_some_and(|sent| etag::if_none_match(sent, tag)) {
         answer.status = 304;
         answer.body.clear();
+        if let Some(unread) = answer.raw.take() {
+            boundary::cancel(&unread);
+        }
         answer.headers.retain(|(name, _)| name != "content-type");
     }
     answer

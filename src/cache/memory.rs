@@ -11,7 +11,7 @@ use crate::answer::{Answer, Headers, Keep};
 
 /// All copies together: an isolate has 128 MB for everything.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// One copy: larger ones would push out too many others.
+/// One copy: larger ones would push out too many others, and are passed on without being read.
 const MOST_ENTRY_BYTES: usize = 512 * 1024;
 
 /// Absences: a table of its own, so that whoever guesses ids pushes out no copy.

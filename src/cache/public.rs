@@ -79,7 +79,8 @@ pub async fn find(request: &Request<'_>, slot: &Slot) -> Option<(Answer, CacheSt
     if let Some(answer) = memory.get(&slot.key).and_then(|copy| aged(request, slot, &copy)) {
         return Some((answer, CacheStatus::Memory));
     }
-    let copy = Rc::new(shared(&slot.key).await?);
+    let (copy, _) = shared(&slot.key, u32::MAX).await?;
+    let copy = Rc::new(copy);
     let answer = aged(request, slot, &copy)?;
     memory.put(slot.key.clone(), copy);
     Some((answer, CacheStatus::Shared))

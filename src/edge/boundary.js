@@ -70,6 +70,11 @@ export function pass(headers, from) {
   return headed(new Response(from.body, { status: from.status }), headers);
 }
 
+/** Gives back a body that nobody is going to read. That its source has failed meanwhile is nobody's loss. */
+export function cancel(from) {
+  from.body?.cancel().catch(() => {});
+}
+
 /** Headers that are handed to a `Response` are copied by it, one by one, and both have to be collected afterwards. */
 function headed(response, headers) {
   const head = response.headers;

@@ -25,6 +25,9 @@ extern "C" {
 
     #[wasm_bindgen(catch)]
     fn pass(headers: &str, from: &web_sys::Response) -> Result<web_sys::Response, JsValue>;
+
+    /// Gives back a body that nobody is going to read.
+    pub fn cancel(from: &web_sys::Response);
 }
 
 macro_rules! inbound_headers {

@@ -17,7 +17,10 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     fn body(this: &Found) -> Uint8Array;
 
-    fn find(name: &str, key: &str, patience_ms: u32) -> Promise;
+    #[wasm_bindgen(method, getter)]
+    fn stream(this: &Found) -> Option<web_sys::Response>;
+
+    fn find(name: &str, key: &str, most_bytes: u32, patience_ms: u32) -> Promise;
 
     fn store(name: &str, key: &str, headers: &str, body: &[u8], seconds: u32) -> Promise;
 }
@@ -33,14 +36,26 @@ pub struct Stored {
     /// The headers the answer was stored with, as JSON.
     pub headers: String,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Body,
 }
 
-/// Looks an entry up. A cache that fails, or does not answer within a few milliseconds, is a miss.
-pub async fn get(key: &str) -> Option<Stored> {
-    let found = settled(&find(NAME, key, PATIENCE_MS)).await.ok().filter(|found| !found.is_undefined())?;
+/// Where the body of an entry is.
+#[derive(Debug)]
+pub enum Body {
+    /// Here.
+    Whole(Vec<u8>),
+    /// Still in the cache: to be passed on, or cancelled.
+    Unread(web_sys::Response),
+}
+
+/// Looks an entry up, and reads its body unless that is longer than `most_bytes`: it would cross to WebAssembly and back, and
+/// nothing here looks into it. A cache that fails, or does not answer within a few milliseconds, is a miss.
+pub async fn get(key: &str, most_bytes: u32) -> Option<Stored> {
+    let finding = find(NAME, key, most_bytes, PATIENCE_MS);
+    let found = settled(&finding).await.ok().filter(|found| !found.is_undefined())?;
     let found: Found = found.unchecked_into();
-    Some(Stored { headers: found.headers(), body: found.body().to_vec() })
+    let body = found.stream().map_or_else(|| Body::Whole(found.body().to_vec()), Body::Unread);
+    Some(Stored { headers: found.headers(), body })
 }
 
 /// Stores an entry for `seconds`, or says why it could not be stored.

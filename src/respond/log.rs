@@ -53,7 +53,7 @@ macro_rules! event {
             stale_ms = counted(facts.stale_ms),
             limit_remaining = limits.map_or(0, |view| view.remaining),
             limit_policy = limits.map_or("", |view| &*view.policy),
-            bytes = answer.body.len(),
+            bytes = answer.size(),
         );
     }};
 }
