@@ -59,14 +59,14 @@ test("without a revision a list is stale for at most a second on any isolate", a
   const path = `/v1/workspaces/${place.id}/projects`;
   for (const api of world().apis) await call({ ...place.owner, api }, "GET", path);
   const made = await project(place);
-  const since = Date.now();
+  const end = Date.now() + 1_000 + 500;
   for (const api of world().apis) {
-    await poll(`the project on ${api}`, async () => {
+    const shows = async () => {
       const list = await call<Page<Project>>({ ...place.owner, api }, "GET", path);
       return list.body.data.some((one) => one.id === made.id);
-    });
+    };
+    await poll(`the project on ${api}`, shows, end - Date.now());
   }
-  expect(Date.now() - since).toBeLessThan(2_000);
 });
 
 test("a revision that Postgres has not reached is refused, a malformed one too", async () => {
@@ -220,17 +220,14 @@ test("what is not there costs one query, is never stored outside, and shows at o
   expect({ ...one, request_id: "" }).toEqual({ ...other, request_id: "" });
   expect(one.request_id).not.toBe(other.request_id);
   const put = await call(place.owner, "PUT", `${path}`, { role: "viewer" });
-  const since = Date.now();
+  const end = Date.now() + 1_000 + 500;
   const revision = { "x-drey-revision": String(put.headers.get("x-drey-revision")) };
   expectStatus(await call(place.owner, "GET", path), 200);
   for (const api of world().apis) {
     expectStatus(await call({ ...place.owner, api }, "GET", path, undefined, revision), 200);
-    await poll(
-      `the member on ${api}`,
-      async () => (await call({ ...place.owner, api }, "GET", path)).status === 200,
-    );
+    const isThere = async () => (await call({ ...place.owner, api }, "GET", path)).status === 200;
+    await poll(`the member on ${api}`, isThere, end - Date.now());
   }
-  expect(Date.now() - since).toBeLessThan(2_000);
 });
 
 test("of documents no absence is kept: their scopes come without a new revision", async () => {

@@ -81,13 +81,14 @@ test("while Postgres is known to be silent, nobody waits for it", async () => {
   try {
     await poll("the silence", async () => (await status(place))?.includes("ttl=-"));
     const since = Date.now();
-    // Each of the later ones comes when its lease and the last attempt at Postgres are over.
+    // Who waited for the load would be answered after 1.8 seconds. Each of the later ones comes when its lease and the last attempt at Postgres are over.
     for (let round = 0; round < 8; round += 1) {
+      const asked = Date.now();
       const answers = await atOnce(5, () => projects(place.owner, place));
+      expect(Date.now() - asked).toBeLessThan(1_700);
       for (const answer of answers) expectStatus(answer, 200);
       await poll("the next attempt", async () => Date.now() > since + round * 60);
     }
-    expect(Date.now() - since).toBeLessThan(1_700);
   } finally {
     load.release();
   }
@@ -162,12 +163,8 @@ test("a notice that nobody delivers costs a refresh and a lease", async () => {
   // The other Workers have gates of their own: this cell's hears nothing.
   const elsewhere = { ...place.owner, api: world().api };
   expectStatus(await call(elsewhere, "DELETE", `/v1/workspaces/${place.id}/members/${colleague.id}`), 204);
-  const since = Date.now();
-  await poll(
-    "the refresh",
-    async () => (await call(colleague, "GET", `/v1/workspaces/${place.id}`)).status === 404,
-  );
-  expect(Date.now() - since).toBeLessThan(50 + 20 + 1_000);
+  const isRefused = async () => (await call(colleague, "GET", `/v1/workspaces/${place.id}`)).status === 404;
+  await poll("the refresh", isRefused, 50 + 20 + 1_000);
 });
 
 async function status(place: OwnedWorkspace): Promise<string | null> {

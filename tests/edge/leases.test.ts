@@ -69,11 +69,10 @@ test("a removed member is out of every isolate within a second of the answer", a
   for (const warm of isolates)
     await poll("the lease", async () => (await projects(warm, place)).status === 200);
   expectStatus(await call(place.owner, "DELETE", `/v1/workspaces/${place.id}/members/${colleague.id}`), 204);
-  const since = Date.now();
+  // The published second, and what a question to a gate takes on a busy machine.
+  const end = Date.now() + 1_000 + 500;
   for (const gone of isolates)
-    await poll("the end of it", async () => (await projects(gone, place)).status === 404);
-  // The published second, and what three polls on a busy machine take.
-  expect(Date.now() - since).toBeLessThan(1_000 + 1_000);
+    await poll("the end of it", async () => (await projects(gone, place)).status === 404, end - Date.now());
 });
 
 test("a write of a removed member is refused at once, whatever lease his isolate holds", async () => {
@@ -114,11 +113,8 @@ test("without a revision a reader of another isolate is behind for no more than 
   const reader = { ...place.owner, api: world().apis[2] };
   expectStatus(await projects(reader, place), 200);
   const made = await project(place);
-  const since = Date.now();
-  await poll("the write", async () =>
-    (await projects(reader, place)).body.data.some((one) => one.id === made.id),
-  );
-  expect(Date.now() - since).toBeLessThan(1_000 + 500);
+  const shows = async () => (await projects(reader, place)).body.data.some((one) => one.id === made.id);
+  await poll("the write", shows, 1_000 + 500);
 });
 
 function projects(

@@ -146,18 +146,17 @@ test("a strict limit blocks for its block, however fast its bucket fills, and no
   const refused = await untilRefused(attempt);
   expect(refused.headers.get("ratelimit-policy")).toMatch(/^"strict";/);
   expect(Number(refused.headers.get("retry-after"))).toBe(2);
-  const end = Date.now() + 2_000;
   let calls = 0;
-  await poll("the block's end", async () => {
+  const untilEnd = async () => {
     const answer = await attempt();
     calls += 1;
     if (answer.status === 201) return true;
     expectProblem(answer, 429, "rate-limited");
     return false;
-  });
+  };
+  await poll("the block's end", untilEnd, 2_000 + 1_000);
   // Attempts during the block do not lengthen it, and none of them passed before it was over.
   expect(Date.now()).toBeGreaterThanOrEqual(since + 2_000);
-  expect(Date.now()).toBeLessThan(end + 5_000);
   expect(calls).toBeGreaterThan(1);
 });
 

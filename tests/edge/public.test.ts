@@ -62,14 +62,13 @@ test("a purge ends the copies of every isolate within its bound, and no others",
   const aged = await Promise.all(cell.apis.map((api) => olderThan(api, 1)));
   const purged = await purge(["drey-openapi"]);
   const { versions } = expectStatus(purged, 200).body;
-  const since = Date.now();
+  const end = Date.now() + TAG_REFRESH_MS + 1_000;
   expect(await ageAt(cell.api)).toBe(0);
   await Promise.all(
     cell.apis.map((api, index) =>
-      poll(`a new answer at ${api}`, async () => (await ageAt(api)) < (aged[index] ?? 0)),
+      poll(`a new answer at ${api}`, async () => (await ageAt(api)) < (aged[index] ?? 0), end - Date.now()),
     ),
   );
-  expect(Date.now() - since).toBeLessThan(TAG_REFRESH_MS + 3_500);
   await cell.evict("WorkspaceGate", "public");
   const again = expectStatus(await purge(["drey", "drey-openapi"]), 200).body.versions;
   expect(again["drey-openapi"]).toBe(Number(versions["drey-openapi"]) + 1);

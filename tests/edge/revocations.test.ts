@@ -24,8 +24,9 @@ const KEY_LOOK_UP = "from api_key_find(";
 /** A gate's refresh and a lease: five seconds by default, less here. */
 const REFRESH_MS = 1_000;
 const LEASE_MS = 300;
-/** What the last polls of three isolates take on a busy machine. */
-const SLACK_MS = 3_500;
+/** What loads take on a busy machine. */
+const SLACK_MS = 1_000;
+const BOUND_MS = REFRESH_MS + LEASE_MS + SLACK_MS;
 let way: Forwarder;
 let cell: OwnCell;
 let quick: OwnCell;
@@ -101,8 +102,7 @@ test("a removal that no gate was told of is seen by every isolate within a refre
   const since = Date.now();
   const writes = await Promise.all(everywhere.map((caller) => write(caller, place)));
   for (const answer of writes) expect([403, 404], answer.text).toContain(answer.status);
-  await Promise.all(everywhere.map((caller) => untilRefused(caller, place, 404)));
-  expect(Date.now() - since).toBeLessThan(REFRESH_MS + LEASE_MS + SLACK_MS);
+  await Promise.all(everywhere.map((caller) => untilRefused(caller, place, 404, since + BOUND_MS)));
   for (const caller of everywhere) expectProblem(await read(caller, place), 404, "not-found");
 });
 
@@ -117,8 +117,7 @@ test("a revocation that no gate was told of is seen by every isolate within a re
   const since = Date.now();
   for (const answer of await Promise.all(everywhere.map((caller) => write(caller, place))))
     expectProblem(answer, 401, "invalid-token");
-  await Promise.all(everywhere.map((caller) => untilRefused(caller, place, 401)));
-  expect(Date.now() - since).toBeLessThan(REFRESH_MS + LEASE_MS + SLACK_MS);
+  await Promise.all(everywhere.map((caller) => untilRefused(caller, place, 401, since + BOUND_MS)));
   for (const caller of everywhere) expectProblem(await read(caller, place), 401, "invalid-token");
 });
 
@@ -165,8 +164,14 @@ async function overtaken(
   return late;
 }
 
-async function untilRefused(caller: User, place: OwnedWorkspace, status: number): Promise<void> {
-  await poll(`${status}`, async () => (await read(caller, place)).status === status);
+/** Who asks after `endMs` is refused. */
+async function untilRefused(
+  caller: User,
+  place: OwnedWorkspace,
+  status: number,
+  endMs: number,
+): Promise<void> {
+  await poll(`${status}`, async () => (await read(caller, place)).status === status, endMs - Date.now());
 }
 
 function read(caller: User, place: OwnedWorkspace) {

@@ -120,7 +120,10 @@ async function makeDatabase(kind: "migrated" | "empty"): Promise<TestDatabase> {
   return { url, appUrl, drop, [Symbol.asyncDispose]: drop };
 }
 
-/** Tries until the answer is truthy; past the deadline it throws, naming what was waited for. */
+/**
+ * Tries until the answer is truthy. An attempt that began past the deadline is the last one, and throws, naming what was waited
+ * for: however long an attempt takes on a busy machine, what has to be true by then is true for it.
+ */
 export async function poll<T>(
   what: string,
   attempt: () => Promise<T | undefined | false | null>,
@@ -128,9 +131,10 @@ export async function poll<T>(
 ): Promise<T> {
   const deadline = Date.now() + deadlineMs;
   for (;;) {
+    const isLast = Date.now() > deadline;
     const answer = await attempt();
     if (answer) return answer;
-    if (Date.now() > deadline) throw new Error(`waited ${deadlineMs} ms in vain for ${what}`);
+    if (isLast) throw new Error(`waited ${deadlineMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
