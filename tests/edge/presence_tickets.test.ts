@@ -10,8 +10,9 @@ import {
   type OwnedWorkspace,
   user,
 } from "./actors.ts";
-import { removeUntold } from "./database.ts";
+import { removeUntold, revokeUntold } from "./database.ts";
 import { type Forwarder, forwarder } from "./forwarder.ts";
+import { apiKey, program } from "./keys.ts";
 import { refusedUpgrade, sit, sitByTicket, snapshot, type Ticket, ticketFor, untilClosed } from "./rooms.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
@@ -156,6 +157,19 @@ test("who is removed has no use of a ticket, also when nobody told the room", as
   expect(await refused(place, tickets[0], cell.api)).toEqual({ status: 401, code: "invalid-token" });
   await removeUntold(place, untold);
   expect(await refused(place, tickets[1], cell.api)).toEqual({ status: 404, code: "not-found" });
+});
+
+test("a ticket of a key that was revoked takes no seat, even if no gate was told", async () => {
+  const place = await home(cell.api);
+  const seen = { scopes: ["presence"] };
+  const [kept, revoked] = [await apiKey(place, seen), await apiKey(place, seen)];
+  const callers = [program(kept, cell.api), program(revoked, cell.api)] as const;
+  const tickets = [await ticketFor(callers[0], place), await ticketFor(callers[1], place)] as const;
+  await sitByTicket(cell.api, place, tickets[0]);
+  await revokeUntold(place, revoked);
+  await poll("the gate to have looked", async () => (await snapshot(callers[1], place)).status === 401);
+  expect(await refused(place, tickets[1], cell.api)).toEqual({ status: 401, code: "invalid-token" });
+  await sitByTicket(cell.api, place, await ticketFor(callers[0], place));
 });
 
 test("an upgrade that the room does not answer in time is 503, not a hanging socket", async () => {

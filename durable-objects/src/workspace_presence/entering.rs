@@ -78,6 +78,9 @@ impl WorkspacePresence {
             return turned(&Refusal::new(Code::InvalidToken, detail));
         };
         match check::standing(&self.env, identity.workspace, identity.user_id).await {
+            Some(Standing::In { authz_epoch }) if is_overtaken(&identity, authz_epoch) => {
+                turned(&Refusal::new(Code::InvalidToken, "Roles or keys have changed since. Ask for a new ticket."))
+            }
             Some(Standing::In { .. }) => self.join(identity).await,
             Some(Standing::Out) => {
                 turned(&Refusal::new(Code::NotFound, "There is no such resource, or it is not yours."))
@@ -88,4 +91,10 @@ impl WorkspacePresence {
             }
         }
     }
+}
+
+/// Whether the key that asked for a ticket may have been revoked since: that moves the epoch, as every change of a role does. A
+/// program whose key still stands asks once more.
+fn is_overtaken(identity: &Identity, authz_epoch: i64) -> bool {
+    identity.api_key.is_some() && authz_epoch > identity.authz_epoch
 }
