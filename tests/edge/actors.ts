@@ -51,7 +51,8 @@ export async function call<T = Problem>(
   return answerOf<T>(await fetch(url, request));
 }
 
-async function answerOf<T>(response: Response): Promise<Answer<T>> {
+/** The answer in whole; throws for a malformed structured field. */
+export async function answerOf<T>(response: Response): Promise<Answer<T>> {
   const text = await response.text();
   judgeFields(response.headers);
   return { status: response.status, headers: response.headers, text, body: parse(text) as T };

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { Ajv } from "ajv";
 import addFormats from "ajv-formats";
 import { expect, test } from "vitest";
-import { document, faults } from "./frames.ts";
+import { document, faults, judgeHeard, judgeSaid } from "./frames.ts";
 
 test("the document fits the schema of AsyncAPI 3", () => {
   const path = createRequire(import.meta.url).resolve("@asyncapi/specs/schemas/3.0.0-without-$id.json");
@@ -47,6 +47,28 @@ test.each([
   ["leave", { kind: "leave", peers: [{ client_id: "c" }] }],
 ])("a wrong %s does not fit: %j", (kind, frame) => {
   expect(faults(kind, frame)).not.toEqual([]);
+});
+
+test.each([
+  '{"kind":"update","clock":1,"state":[]}',
+  '{"kind":"subscribe","to":["everything"]}',
+  '{"kind":"ack","n":0}',
+  '{"kind":"wave"}',
+  '{"kind":"leave","peers":[{"client_id":"tab-1","clock":8}]}',
+  "{}",
+  "pong",
+])("a test in which a client says %s fails", (text) => {
+  expect(() => judgeSaid(text)).toThrow("not documented");
+  // However often it is said.
+  expect(() => judgeSaid(text)).toThrow("not documented");
+});
+
+test("what a client says is nothing that a room says", () => {
+  const said = ['{"kind":"update","clock":1,"state":null}', '{"kind":"ack","n":1}', "ping"];
+  for (const text of said) {
+    judgeSaid(text);
+    expect(() => judgeHeard(text)).toThrow("nothing to hear");
+  }
 });
 
 function lookUp(ref: string): unknown {

@@ -38,15 +38,36 @@ export function faults(kind: string, frame: unknown): string[] {
   return (judge.errors ?? []).map((error) => `${error.instancePath} ${error.message}`);
 }
 
-/** Frames that fit: a room sends the same text to many. */
-const judged = new Set<string>();
+/** What the room says, and what its clients say: no frame is both. */
+type Side = keyof AsyncApi["operations"];
 
-/** Throws for a frame that docs/asyncapi.yaml does not describe. */
-export function judgeFrame(text: string): void {
-  if (judged.has(text)) return;
-  if (judged.size > 1_000) judged.clear();
-  judged.add(text);
-  const frame = JSON.parse(text) as { kind: string };
-  const wrong = faults(frame.kind, frame);
+/** Frames that fit: a room sends the same text to many, and many send the same text to it. */
+const judged: Record<Side, Set<string>> = { hear: new Set(), say: new Set() };
+
+/** Throws for a frame of the room that docs/asyncapi.yaml does not describe. */
+export function judgeHeard(text: string): void {
+  judge("hear", text);
+}
+
+/** Throws for a frame of a client that docs/asyncapi.yaml does not describe. */
+export function judgeSaid(text: string): void {
+  judge("say", text);
+}
+
+function judge(side: Side, text: string): void {
+  const fitting = judged[side];
+  if (fitting.has(text)) return;
+  const wrong = faultsOf(side, text);
   if (wrong.length > 0) throw new Error(`a frame that is not documented: ${wrong.join("; ")}\n${text}`);
+  if (fitting.size > 1_000) fitting.clear();
+  fitting.add(text);
+}
+
+function faultsOf(side: Side, text: string): string[] {
+  // `ping` and `pong` are their own kinds: they are no JSON.
+  const isJson = text.startsWith("{");
+  const frame: unknown = isJson ? JSON.parse(text) : text;
+  const kind = isJson ? String((frame as { kind?: unknown }).kind) : text;
+  const kinds = document.operations[side].messages.map(({ $ref }) => $ref.split("/").at(-1));
+  return kinds.includes(kind) ? faults(kind, frame) : [`${kind} is nothing to ${side}`];
 }

@@ -16,6 +16,7 @@ import {
   user,
   workspace,
 } from "./actors.ts";
+import { expectRateLimited, limitHeaders } from "./refusals.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 const BURST = 12;
@@ -49,20 +50,7 @@ test("a burst passes, then 429 says which limit, how much and how long, in every
   expect(statuses(answers.slice(0, BURST))).toEqual([200]);
   expect(statuses(answers.slice(BURST + refilled(since)))).toEqual([429]);
   const refused = answers.at(-1) ?? expect.unreachable();
-  const problem = expectProblem(refused, 429, "rate-limited");
-  const wait = Number(refused.headers.get("retry-after"));
-  expect(problem.retry_after).toBe(wait);
-  expect(wait).toBeGreaterThan(0);
-  expect(limitHeaders(refused)).toEqual({
-    "ratelimit-policy": `"standard";q=${BURST};w=60`,
-    ratelimit: `"standard";r=0;t=${wait}`,
-    "x-ratelimit-limit": String(BURST),
-    "x-ratelimit-remaining": "0",
-    "x-ratelimit-reset": String(wait),
-    "x-rate-limit-limit": String(BURST),
-    "x-rate-limit-remaining": "0",
-    "x-rate-limit-reset": String(wait),
-  });
+  expectRateLimited(refused, "standard", BURST, 60);
 });
 
 test("an admitted call tells what is left, and the next one less", async () => {
@@ -225,9 +213,4 @@ function refilled(since: number): number {
 
 function statuses(answers: Answer<unknown>[]): number[] {
   return [...new Set(answers.map((answer) => answer.status))].sort();
-}
-
-function limitHeaders(answer: Answer<unknown>): Record<string, string> {
-  const entries = [...answer.headers].filter(([name]) => /^(ratelimit|x-rate-?limit)/.test(name));
-  return Object.fromEntries(entries);
 }

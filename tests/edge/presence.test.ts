@@ -150,7 +150,7 @@ test.each([
 ])("%s closes its sender and nobody else", async (_, data, code) => {
   const place = await home();
   const [bad, good] = [await sit(place.owner, place), await sit(place.owner, place)];
-  bad.send(data);
+  bad.raw(data);
   expect((await untilClosed(bad)).code).toBe(code);
   good.update(1, { fine: true });
   await poll("the good one", async () => (await snapshot(place.owner, place)).body.data.length === 1);
@@ -160,7 +160,7 @@ test.each([
 test("a kind or a member of a later version changes nothing", async () => {
   const place = await home();
   const seat = await sit(place.owner, place);
-  seat.send(JSON.stringify({ kind: "wave", clock: "soon" }));
+  seat.raw(JSON.stringify({ kind: "wave", clock: "soon" }));
   seat.send(JSON.stringify({ kind: "update", clock: 1, state: { here: true }, mood: "calm" }));
   await poll("the state", async () => (await snapshot(place.owner, place)).body.data.length === 1);
   expect(seat.end).toBeUndefined();

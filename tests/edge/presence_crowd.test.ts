@@ -1,7 +1,7 @@
 /** A thousand in a room: everybody ends up knowing the same, through a restart of the room's object. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { home, inTurn, member } from "./actors.ts";
-import { agreed, crowd, everybody } from "./seats.ts";
+import { agreed, crowd, everybody, gone } from "./seats.ts";
 import { type OwnCell, world } from "./world.ts";
 
 const SEATS = 1_000;
@@ -25,7 +25,7 @@ test(
     const seats = await crowd(people, place, SEATS);
     for (const seat of seats) seat.update(1, { at: 1 });
     await agreed(seats, 1, DEADLINE_MS);
-    await roomy.evict("WorkspacePresence", place.id);
+    await gone(roomy, "WorkspacePresence", place.id);
     for (const seat of seats) seat.update(2, { at: 2 });
     await agreed(seats, 2, DEADLINE_MS);
     const [leaving, staying] = [seats.slice(0, SEATS / 2), seats.slice(SEATS / 2)];

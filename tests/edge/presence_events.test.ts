@@ -1,7 +1,7 @@
 /** Presence by server-sent events: hearing without being seen, and coming back where one was. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { call, expectStatus, home, member, type OwnedWorkspace, type User, user } from "./actors.ts";
-import { judgeFrame } from "./frames.ts";
+import { judgeHeard } from "./frames.ts";
 import { type Frame, people, sit, snapshot, until } from "./rooms.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
@@ -183,7 +183,7 @@ async function read(response: Response, events: Event[]): Promise<void> {
     for (const part of parts) {
       const { id, data } = /^(?:id: (?<id>\S*)\n)?data: (?<data>.*)$/.exec(part)?.groups ?? {};
       if (data === undefined) continue;
-      judgeFrame(data);
+      judgeHeard(data);
       events.push({ id: id ?? "", frame: JSON.parse(data) as Frame });
     }
   }

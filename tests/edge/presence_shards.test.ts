@@ -130,7 +130,7 @@ test("a bad frame closes its sender alone, in a shard too", async () => {
   const away = seats[EACH] as Seat;
   away.update(1, {});
   await until(seats[0] as Seat, "the state", (frame) => frame.kind === "patch");
-  away.send("{");
+  away.raw("{");
   expect((await untilClosed(away)).code).toBe(1007);
   await until(seats[0] as Seat, "the leave", (frame) => isLeaveOf(frame, away.clientId));
   expect(seats.filter((seat) => seat.end)).toEqual([away]);

@@ -1,7 +1,7 @@
 /** A thousand in a room of four objects: everybody ends up knowing the same, through restarts of a shard and of the room. */
 import { expect, test } from "vitest";
 import { home, member } from "./actors.ts";
-import { agreed, crowd, everybody } from "./seats.ts";
+import { agreed, crowd, everybody, gone } from "./seats.ts";
 import { world } from "./world.ts";
 
 const SEATS = 1_000;
@@ -22,10 +22,10 @@ test(
     const seats = await crowd([place.owner, await member(place, "viewer")], place, SEATS);
     for (const seat of seats) seat.update(1, { at: 1 });
     await agreed(seats, 1, DEADLINE_MS);
-    await cell.evict("PresenceShard", `${place.id}/2`);
+    await gone(cell, "PresenceShard", `${place.id}/2`);
     for (const seat of seats) seat.update(2, { at: 2 });
     await agreed(seats, 2, DEADLINE_MS);
-    await cell.evict("WorkspacePresence", place.id);
+    await gone(cell, "WorkspacePresence", place.id);
     const [leaving, staying] = [seats.slice(0, SEATS / 2), seats.slice(SEATS / 2)];
     for (const seat of leaving) seat.close();
     for (const seat of staying) seat.update(3, { at: 3 });

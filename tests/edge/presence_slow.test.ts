@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { home, type OwnedWorkspace } from "./actors.ts";
 import { known, type Seat, sit, snapshot, until, untilClosed } from "./rooms.ts";
+import { knows, moves } from "./seats.ts";
 import { type OwnCell, poll, world } from "./world.ts";
 
 let patient: OwnCell;
@@ -64,20 +65,4 @@ test("who never reads is closed with 1013, and nobody else", async () => {
 
 async function three(place: OwnedWorkspace): Promise<[Seat, Seat, Seat]> {
   return [await sit(place.owner, place), await sit(place.owner, place), await sit(place.owner, place)];
-}
-
-/** Moves one at a time, each after the last was seen; the last state. */
-async function moves(fast: Seat, watching: Seat, times: number): Promise<number> {
-  for (let n = 1; n <= times; n += 1) {
-    fast.update(n, { n });
-    await knows(watching, fast, n);
-  }
-  return times;
-}
-
-function knows(seat: Seat, of: Seat, n: number): Promise<unknown> {
-  return poll(
-    `${n} of ${of.clientId}`,
-    async () => JSON.stringify(known(seat).get(of.clientId)) === `{"n":${n}}`,
-  );
 }

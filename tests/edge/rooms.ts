@@ -3,10 +3,11 @@
  *
  * In scope: the socket. Out of scope: what the frames must say (presence.test.ts).
  */
+import type { IncomingMessage } from "node:http";
 import WebSocket from "ws";
-import { type Answer, call, expectStatus, type User, unique } from "./actors.ts";
-import { judgeFrame } from "./frames.ts";
-import type { Page } from "./shapes.ts";
+import { type Answer, answerOf, call, expectStatus, type User, unique } from "./actors.ts";
+import { judgeHeard, judgeSaid } from "./frames.ts";
+import type { Page, Problem } from "./shapes.ts";
 import { poll } from "./world.ts";
 
 export interface PeerView {
@@ -41,7 +42,10 @@ export interface Seat {
   frames: Frame[];
   /** Set once the socket is closed. */
   end: { code: number; reason: string } | undefined;
-  send(data: string | Uint8Array): void;
+  /** A frame that docs/asyncapi.yaml describes; throws for any other. */
+  send(frame: string): void;
+  /** Whatever this is: for what no client should send. */
+  raw(data: string | Uint8Array): void;
   update(clock: number, state: Record<string, unknown> | null, at?: string[]): void;
   /** Hears of these places alone; null for the whole room. */
   subscribe(to: string[] | null): void;
@@ -91,18 +95,22 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
     clientId,
     frames: [],
     end: undefined,
-    send: (data) => socket.send(data),
-    update: (clock, state, at) => socket.send(JSON.stringify({ kind: "update", clock, state, at })),
-    subscribe: (to) => socket.send(JSON.stringify({ kind: "subscribe", to })),
+    send: (frame) => {
+      judgeSaid(frame);
+      socket.send(frame);
+    },
+    raw: (data) => socket.send(data),
+    update: (clock, state, at) => seat.send(JSON.stringify({ kind: "update", clock, state, at })),
+    subscribe: (to) => seat.send(JSON.stringify({ kind: "subscribe", to })),
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     close: () => socket.close(1000),
   };
   socket.on("message", (data) => {
     const frame = frameOf(String(data));
-    if (frame.kind !== "pong") judgeFrame(String(data));
+    judgeHeard(String(data));
     seat.frames.push(frame);
-    if (frame.kind === "probe") socket.send(JSON.stringify({ kind: "ack", n: frame.n }));
+    if (frame.kind === "probe") seat.send(JSON.stringify({ kind: "ack", n: frame.n }));
   });
   socket.on("close", (code, reason) => {
     seat.end = { code, reason: String(reason) };
@@ -113,7 +121,7 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
   });
   await until(seat, "hello", (frame) => frame.kind === "hello");
   // The local runtime ends the connection of a closed socket only if it has ever read from it; real clients ping anyway.
-  socket.send("ping");
+  seat.send("ping");
   return seat;
 }
 
@@ -149,17 +157,23 @@ export function untilClosed(seat: Seat): Promise<{ code: number; reason: string 
   return poll(`the end of ${seat.clientId}`, async () => seat.end);
 }
 
+/** Why an upgrade is refused. */
+export async function refusedUpgrade(...upgrade: Parameters<typeof upgradeAnswer>) {
+  const { status, body } = await upgradeAnswer(...upgrade);
+  return { status, code: body.code };
+}
+
 /** The answer to an upgrade that is refused: what a browser would not show. */
-export function refusedUpgrade(
+export function upgradeAnswer(
   caller: Pick<User, "api" | "token"> | null,
   place: { id: string },
   headers: Record<string, string> = {},
   protocols: string[] = [],
-) {
+): Promise<Answer<Problem>> {
   const api = caller?.api ?? "";
   const url = `${api.replace("http", "ws")}${roomPath(place, "refused")}`;
   const credential: Record<string, string> = caller?.token ? { authorization: `Bearer ${caller.token}` } : {};
-  return new Promise<{ status: number; code: string }>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, protocols, { headers: { ...credential, ...headers } });
     socket.once("open", () => {
       socket.close();
@@ -167,14 +181,19 @@ export function refusedUpgrade(
     });
     socket.once("error", reject);
     socket.once("unexpected-response", (_, incoming) => {
-      const parts: Buffer[] = [];
-      incoming.on("data", (part: Buffer) => parts.push(part));
-      incoming.on("end", () => {
-        const { code } = JSON.parse(Buffer.concat(parts).toString()) as { code: string };
-        resolve({ status: incoming.statusCode ?? 0, code });
-      });
+      refusalOf(incoming).then(resolve, reject);
     });
   });
+}
+
+async function refusalOf(incoming: IncomingMessage): Promise<Answer<Problem>> {
+  const parts: Buffer[] = [];
+  for await (const part of incoming) parts.push(part as Buffer);
+  const headers = new Headers();
+  for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
+    for (const value of values) headers.append(name, value);
+  }
+  return answerOf(new Response(Buffer.concat(parts), { status: incoming.statusCode ?? 0, headers }));
 }
 
 /** A page of the clients present. */

@@ -2,7 +2,7 @@
 import type { User } from "./actors.ts";
 import { known, type PeerView, type Seat, sit, snapshot } from "./rooms.ts";
 import type { Page } from "./shapes.ts";
-import { poll } from "./world.ts";
+import { type OwnCell, poll } from "./world.ts";
 
 /** Upgrades under way at a time. */
 const AT_A_TIME = 50;
@@ -36,6 +36,39 @@ export function agreed(seats: Seat[], at: number, deadlineMs?: number): Promise<
     return true;
   };
   return poll(`${seats.length} seats to agree on ${wanted}`, nobodyWaits, deadlineMs);
+}
+
+/** Moves one at a time, each after the last was seen; the last state. */
+export async function moves(fast: Seat, watching: Seat, times: number): Promise<number> {
+  for (let n = 1; n <= times; n += 1) {
+    fast.update(n, { n });
+    await knows(watching, fast, n);
+  }
+  return times;
+}
+
+/** Waits until one knows the n-th state of another. */
+export function knows(seat: Seat, of: Seat, n: number, deadlineMs?: number): Promise<unknown> {
+  return poll(
+    `${n} of ${of.clientId} at ${seat.clientId}`,
+    async () => JSON.stringify(known(seat).get(of.clientId)) === `{"n":${n}}`,
+    deadlineMs,
+  );
+}
+
+/** These give a sign of life now and then, until disposed of. */
+export function alive(seats: Seat[]): Disposable {
+  const pinging = setInterval(() => {
+    for (const seat of seats) if (!seat.end) seat.send("ping");
+  }, 200);
+  return { [Symbol.dispose]: () => clearInterval(pinging) };
+}
+
+/** Evicts an object, unless it sleeps: a crowd takes longer to agree, on a busy machine, than an idle object stays. */
+export async function gone(cell: OwnCell, objectClass: string, name: string): Promise<void> {
+  await cell.evict(objectClass, name).catch((error: Error) => {
+    if (!error.message.includes("not currently running")) throw error;
+  });
 }
 
 /** The client ids of the whole snapshot, page by page. */

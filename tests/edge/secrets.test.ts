@@ -181,8 +181,8 @@ test("no planted secret is anywhere but where it was brought to", async () => {
     () => {},
   );
   const [first = expect.unreachable()] = seats;
-  first.send(`{"kind":"${pasted}"}`);
-  first.send(`{"kind":"update","token":"${pasted}"`);
+  first.raw(`{"kind":"${pasted}"}`);
+  first.raw(`{"kind":"update","token":"${pasted}"`);
   await untilClosed(first);
 
   // Operator's routes, with the token and without.

@@ -1,5 +1,5 @@
 /** A room through the client: who sees whom, and coming back through whatever ends a connection. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import {
   call,
   expectStatus,
@@ -15,12 +15,15 @@ import { type OwnCell, poll, world } from "../../../tests/edge/world.ts";
 import { Client, memoryStore, type Options, type Timer } from "../src/index.ts";
 import { type JoinOptions, join, type Room } from "../src/presence/index.ts";
 import { systemTimer } from "../src/timer.ts";
+import { JudgedSocket } from "./judged.ts";
 import { network, next } from "./place.ts";
 import { wires } from "./wires.ts";
 
 let brisk: OwnCell;
 
 beforeAll(async () => {
+  // The one that rooms take by themselves.
+  vi.stubGlobal("WebSocket", JudgedSocket);
   brisk = await world().restart({
     PRESENCE_ALARM_MS: "100",
     PRESENCE_PROBE_MS: "100",
@@ -32,7 +35,10 @@ beforeAll(async () => {
     LIMIT_SCALE: "100",
   });
 });
-afterAll(() => brisk.stop());
+afterAll(async () => {
+  vi.unstubAllGlobals();
+  await brisk.stop();
+});
 
 /** A client of this user, and a room that it has joined. */
 function enter(user: User, place: OwnedWorkspace, options: JoinOptions = {}, client: Partial<Options> = {}) {

@@ -1,5 +1,6 @@
 /** Sockets of one client that a test can look into, cut, refuse and silence. */
 import type { Sockets } from "../src/presence/index.ts";
+import { JudgedSocket } from "./judged.ts";
 
 type Told = Record<string, unknown>;
 
@@ -33,7 +34,7 @@ export function wires(): Wires {
         socket.close(1000);
       }
     },
-    Socket: class extends WebSocket {
+    Socket: class extends JudgedSocket {
       constructor(url: string, protocols: string[]) {
         super(own.isRefused ? "ws://127.0.0.1:9" : url, protocols);
         all.push(this);
