@@ -2,7 +2,7 @@
 import type { User } from "./actors.ts";
 import { known, type PeerView, type Seat, sit, snapshot } from "./rooms.ts";
 import type { Page } from "./shapes.ts";
-import { type OwnCell, poll } from "./world.ts";
+import { type ObjectClass, type OwnCell, poll } from "./world.ts";
 
 /** Upgrades under way at a time. */
 const AT_A_TIME = 50;
@@ -65,7 +65,7 @@ export function alive(seats: Seat[]): Disposable {
 }
 
 /** Evicts an object, unless it sleeps: a crowd takes longer to agree, on a busy machine, than an idle object stays. */
-export async function gone(cell: OwnCell, objectClass: string, name: string): Promise<void> {
+export async function gone(cell: OwnCell, objectClass: ObjectClass, name: string): Promise<void> {
   await cell.evict(objectClass, name).catch((error: Error) => {
     if (!error.message.includes("not currently running")) throw error;
   });

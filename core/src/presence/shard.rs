@@ -29,6 +29,8 @@ struct Seat {
 #[derive(Clone, Debug, Default)]
 struct News {
     moved: BTreeSet<Connection>,
+    /// Those of the report that is under way.
+    telling: BTreeSet<Connection>,
     holding: BTreeSet<Connection>,
     /// The rest, as it will be said.
     said: Report,
@@ -129,7 +131,7 @@ impl Shard {
     /// under way.
     #[must_use]
     pub fn report_ms(&self) -> Option<u64> {
-        let News { moved, holding, said } = &self.news;
+        let News { moved, holding, said, .. } = &self.news;
         let idle = moved.is_empty() && holding.is_empty() && said.is_empty();
         // Never at once: states that wait are looked at anew each time.
         let due_ms = self.reported_ms.saturating_add(self.settings.tick_of(self.seats.len()).max(1));
@@ -146,6 +148,7 @@ impl Shard {
             return (None, effects);
         }
         self.is_reporting = true;
+        self.news.telling = said.peers.iter().map(|peer| peer.connection).collect();
         self.reported = self.reported.saturating_add(1);
         let report = Report { shard: self.number, since: self.since, number: self.reported, ..said };
         (Some(report), effects)
@@ -155,6 +158,7 @@ impl Shard {
     /// ahead, the report was not heard, and the next are to come after it.
     pub fn answered(&mut self, report: Report, since: u64, now_ms: u64) {
         (self.is_reporting, self.is_unheard) = (false, false);
+        self.news.telling.clear();
         if since > self.since {
             self.since = since.saturating_add(1);
             self.say_again(report, now_ms);
@@ -169,6 +173,7 @@ impl Shard {
 
     fn say_again(&mut self, report: Report, now_ms: u64) {
         self.is_reporting = false;
+        self.news.telling.clear();
         self.reported_ms = now_ms.saturating_add(RETRY_MS);
         let Report { peers, asks, acks, ended, .. } = report;
         self.news.moved.extend(peers.iter().map(|peer| peer.connection));
@@ -206,10 +211,12 @@ impl Shard {
     }
 
     /// What else is still to be reported: whoever asks who is here hears of it at once, for a crash may come before the
-    /// report.
+    /// report. Whose states are among it he has to be told: of those whom he sees for the first time he cannot know who has
+    /// been told to others.
     #[must_use]
     pub fn unsaid(&self) -> Report {
-        Report { since: self.since, ..self.news.said.clone() }
+        let moved = &self.news.moved | &self.news.telling;
+        Report { since: self.since, moved, ..self.news.said.clone() }
     }
 
     /// The peer of a socket.

@@ -129,8 +129,16 @@ impl Room {
     /// After a hibernation everybody has been told everything: a pending tick keeps a room awake. After a crash within a
     /// tick somebody may not have been: whoever has just spoken is told again. It takes ten idle seconds to hibernate.
     pub(super) fn retell(&mut self, now_ms: u64) {
-        for peer in self.peers.values().filter(|peer| peer.is_recent(now_ms) && peer.clock > 0) {
-            self.fanout.note_anywhere(peer.identity.client_id.clone(), peer.connection, peer.clock);
+        let recent = self.peers.values().filter(|peer| peer.is_recent(now_ms)).map(|peer| peer.connection);
+        self.tell_anywhere(recent.collect());
+    }
+
+    /// What these show may have been told to nobody.
+    pub(super) fn tell_anywhere(&mut self, untold: Vec<Connection>) {
+        for connection in untold {
+            if let Some(peer) = self.peer(connection).filter(|peer| peer.clock > 0) {
+                self.fanout.note_anywhere(peer.identity.client_id.clone(), connection, peer.clock);
+            }
         }
     }
 

@@ -21,6 +21,8 @@ const MOST_OWED: u64 = 1024 * 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     is_asked: bool,
+    /// Whether there was more time for the answer already.
+    is_repeated: bool,
     /// When it was asked, or when it had read everything.
     since_ms: u64,
     /// What the room has told, in bytes, when this socket has been sent much.
@@ -32,12 +34,21 @@ pub(super) struct Reading {
 impl Reading {
     /// It has read everything.
     fn rest(&mut self, told: u64, since_ms: u64) {
-        (self.is_asked, self.since_ms, self.much) = (false, since_ms, told.saturating_add(MUCH));
+        (self.is_asked, self.is_repeated) = (false, false);
+        (self.since_ms, self.much) = (since_ms, told.saturating_add(MUCH));
+    }
+
+    /// It is asked the same again, and has half as long to answer that; but only once, or who is asked often would have for
+    /// ever.
+    fn repeat(&mut self, now_ms: u64, probe_ms: u64) {
+        if !std::mem::replace(&mut self.is_repeated, true) {
+            self.since_ms = self.since_ms.max(now_ms.saturating_sub(probe_ms / 2));
+        }
     }
 
     /// Whether it was asked is not known.
     pub(super) fn forget(&mut self) {
-        (self.is_asked, self.much) = (false, 0);
+        (self.is_asked, self.is_repeated, self.much) = (false, false, 0);
     }
 
     /// When to ask, or to give up waiting for the answer: after a while if it was sent much, later in a large room if not.
@@ -77,11 +88,13 @@ impl Room {
         self.reads(connection, now_ms.saturating_sub(connection.0.wrapping_add(now_ms) % period_ms));
     }
 
-    /// An answer of this socket may be lost: if it was asked, it is asked again.
-    pub(super) fn ask_again(&mut self, connection: Connection) {
-        if let Some(seat) = self.seats.get_mut(&connection).filter(|seat| seat.reading.is_asked) {
-            seat.reading.forget();
-        }
+    /// An answer of this socket may be lost: if it was asked, it is asked the same again. That it was asked stands.
+    pub(super) fn ask_again(&mut self, connection: Connection, now_ms: u64) -> Option<Effect> {
+        let probe_ms = self.settings.probe_ms;
+        let seat = self.seats.get_mut(&connection).filter(|seat| seat.reading.is_asked)?;
+        seat.reading.repeat(now_ms, probe_ms);
+        let n = self.peer(connection)?.asked;
+        (n > 0).then(|| Effect::Send { to: connection, text: ServerFrame::Probe { n }.to_text() })
     }
 
     /// Whether it owes an answer.

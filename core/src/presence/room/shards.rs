@@ -220,14 +220,15 @@ impl Room {
             }
         }
         let there: BTreeSet<Connection> = rolled.peers.iter().map(|peer| peer.connection).collect();
+        let untold: Vec<Connection> =
+            rolled.moved.iter().copied().filter(|connection| self.peer(*connection).is_none()).collect();
         let mut effects = self.learn(rolled, now_ms);
+        self.tell_anywhere(untold);
         for connection in asked.there.difference(&there) {
             effects.extend(self.closed(*connection));
         }
         // An answer to the last question may be lost with the shard's memory.
-        for connection in there {
-            self.ask_again(connection);
-        }
+        effects.extend(there.into_iter().filter_map(|connection| self.ask_again(connection, now_ms)));
         self.unheard.retain(|(unheard, _)| *unheard != shard);
         effects
     }

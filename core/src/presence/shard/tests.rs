@@ -1,6 +1,6 @@
 //! What rooms and shards say to each other, and examples of a shard. Its laws stand in `tests/laws/presence/shards.rs`.
 
-use super::super::{Room, Seating};
+use super::super::{Room, Seating, ServerFrame};
 use super::*;
 use crate::id::{UserId, WorkspaceId};
 use crate::role::WorkspaceRole;
@@ -153,7 +153,7 @@ fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
     let named = |room: &mut Room, now_ms| {
         let rolled = Report { shard: 1, peers: room.peer(away).cloned().into_iter().collect(), ..Report::default() };
         let asked = room.asks(1);
-        room.roll(1, rolled, &asked, now_ms);
+        room.roll(1, rolled, &asked, now_ms)
     };
     let is_asked = |room: &mut Room, now_ms| {
         room.frame(here, &format!(r#"{{"kind":"update","clock":{now_ms},"state":{{}}}}"#), now_ms);
@@ -161,12 +161,43 @@ fn who_is_named_by_his_shard_is_asked_all_the_same_whether_he_reads() {
             .iter()
             .any(|effect| matches!(effect, Effect::Broadcast { to, text } if to.has(away) && text.contains("probe")))
     };
-    named(&mut room, 1_060);
+    assert_eq!(named(&mut room, 1_060), []);
     assert!(is_asked(&mut room, 1_100));
-    named(&mut room, 1_150);
-    assert!(is_asked(&mut room, 1_200), "his answer may be lost");
-    assert!(!is_asked(&mut room, 1_300));
-    assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_300), "he does not read");
+    let question = ServerFrame::Probe { n: room.peer(away).expect("known").asked }.to_text();
+    for now_ms in [1_160, 1_170, 1_180, 1_205] {
+        let again = Effect::Send { to: away, text: question.clone() };
+        assert_eq!(named(&mut room, now_ms), [again], "his answer may be lost");
+        assert!(!is_asked(&mut room, now_ms));
+        assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 0), "and there is time for another");
+    }
+    assert!(!is_asked(&mut room, 1_210));
+    assert!(room.peer(away).is_some_and(|peer| peer.behind_ms == 1_210), "he does not read");
+}
+
+/// What was reported, and whether it was heard, a room that has just woken cannot know; nor how long ago that was.
+#[test]
+fn a_room_that_wakes_tells_what_its_shards_have_not_been_heard_with() {
+    let (_, mut shard, _, away) = here_and_away();
+    shard.answered(Report::default(), 0, 1_000);
+    let told_by_a_new_room = |shard: &mut Shard| {
+        let mut room = Room::restore(Settings { max_peers: 1, ..Settings::DEFAULT }, [], 60_000);
+        room.awaits([1]);
+        let (asked, peers) = (room.asks(1), shard.roll(None));
+        room.roll(1, Report { shard: 1, peers, ..shard.unsaid() }, &asked, 60_000);
+        room.flush(60_000)
+            .iter()
+            .any(|effect| matches!(effect, Effect::Broadcast { text, .. } if text.contains("patch")))
+    };
+    assert!(!told_by_a_new_room(&mut shard), "nothing was said");
+    shard.frame(away, r#"{"kind":"update","clock":1,"state":{}}"#, 1_000);
+    assert!(told_by_a_new_room(&mut shard), "before the report");
+    let (report, _) = shard.report(2_000);
+    assert!(told_by_a_new_room(&mut shard), "while the report is under way");
+    shard.failed(report.clone().expect("a report"), 3_000);
+    assert!(told_by_a_new_room(&mut shard), "when it was not heard");
+    let (report, _) = shard.report(4_000);
+    shard.answered(report.expect("a report"), 0, 4_000);
+    assert!(!told_by_a_new_room(&mut shard), "when it was");
 }
 
 /// It is everything there is, to each that changes what he hears of.
@@ -221,7 +252,8 @@ fn what_somebody_says_while_his_shard_is_asked_holds() {
     let rolled = Report { shard: 1, peers: shard.roll(None), ..Report::default() };
     shard.frame(away, r#"{"kind":"subscribe","to":["request/r1"]}"#, 1_000);
     reported(&mut room, &mut shard);
-    assert_eq!(room.roll(1, rolled, &asked, 1_000), []);
+    let is_question = |effect: &Effect| matches!(effect, Effect::Send { text, .. } if text.contains("probe"));
+    assert!(room.roll(1, rolled, &asked, 1_000).iter().all(is_question));
     let (there, known) = (shard.peer(away).expect("there"), room.peer(away).expect("known"));
     assert!(there.hears.is_some() && there.hears == known.hears);
 }

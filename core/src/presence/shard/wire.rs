@@ -28,6 +28,9 @@ pub struct Report {
     /// Sockets that have ended, and whose they were: a room that was asleep does not know them.
     #[serde(default)]
     pub ended: Vec<(Connection, Gone)>,
+    /// Only where a room asks who sits there: sockets whose states may not have been reported yet.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub moved: BTreeSet<Connection>,
 }
 
 /// What a room has a shard do, in order.
