@@ -22,7 +22,7 @@ export function nameOf(size: number): string {
   return `drey@${size}`;
 }
 
-/** The size that a side is about. */
+/** The size that a side is about, whatever else its name says. */
 export function sizeOf(side: string): number {
-  return Number(side.slice(side.indexOf("@") + 1));
+  return Number.parseInt(side.slice(side.indexOf("@") + 1), 10);
 }
