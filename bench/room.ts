@@ -31,8 +31,11 @@ export interface RoomSide extends Side {
   prepare(world: World, api: string): Promise<{ room: string; token: string }>;
 }
 
-/** drey's room takes a thousand; all of them are one user here, so his seats are not what bounds it. */
-const SEATS = { PRESENCE_MAX_PER_USER: "1000" };
+/**
+ * drey's room takes a thousand; all of them are one user here, so his seats are not what bounds it. Who waits for the other
+ * sides' turns says nothing, for longer than a room believes in him by default.
+ */
+const SEATS = { PRESENCE_MAX_PER_USER: "1000", PRESENCE_TTL_MS: "600000" };
 /** Of a small room, and by how much one of a thousand has a longer one. */
 const TICK_MS = 33;
 
