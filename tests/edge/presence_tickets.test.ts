@@ -22,12 +22,7 @@ let cell: OwnCell;
 
 beforeAll(async () => {
   way = await forwarder();
-  cell = await world().restart({
-    NEON_HTTP_URL: way.url,
-    CORS_ORIGINS: ORIGIN,
-    GATE_REFRESH_MS: "0",
-    REQUEST_DEADLINE_MS: "1500",
-  });
+  cell = await world().restart({ NEON_HTTP_URL: way.url, CORS_ORIGINS: ORIGIN, GATE_REFRESH_MS: "0" });
 });
 afterAll(async () => {
   await cell.stop();
@@ -173,13 +168,15 @@ test("a ticket of a key that was revoked takes no seat, even if no gate was told
 });
 
 test("an upgrade that the room does not answer in time is 503, not a hanging socket", async () => {
+  const vars = { NEON_HTTP_URL: way.url, GATE_REFRESH_MS: "0", REQUEST_DEADLINE_MS: "1500" };
+  await using hasty = await world().restart(vars);
   const place = await home(cell.api);
-  const ticket = await ticketFor(place.owner, place);
-  await cell.evict("WorkspaceGate", place.id);
+  const ticket = await ticketFor({ ...place.owner, api: hasty.api }, place);
+  await hasty.evict("WorkspaceGate", place.id);
   // The room asks the gate, and the gate asks Postgres, which keeps its answer to itself.
   const load = way.hold("authz_epoch, workspace_role(");
   try {
-    expect(await refused(place, ticket, cell.api)).toEqual({ status: 503, code: "upstream-unavailable" });
+    expect(await refused(place, ticket, hasty.api)).toEqual({ status: 503, code: "upstream-unavailable" });
     expect(load.held()).toBeGreaterThan(0);
   } finally {
     load.release();
