@@ -73,7 +73,8 @@ test("Postgres that keeps failing is 503 after at most three tries, and nothing 
 });
 
 test("Postgres that is too slow is 503 within the request's deadline", async () => {
-  const place = await home(impatient.api);
+  const made = await home();
+  const place = { ...made, owner: { ...made.owner, api: impatient.api } };
   const mine = await armed(place, "latency", { latency_ms: 20_000, times: 5 });
   const since = Date.now();
   const answer = await createProject(place, "Slow", { traceparent: mine.traceparent });
