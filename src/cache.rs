@@ -28,8 +28,6 @@ use crate::request::Request;
 
 /// A copy larger than this costs more to fetch than to ask Postgres for.
 const MOST_BYTES: usize = 1024 * 1024 + 64 * 1024;
-/// A copy larger than this is too large for the isolate's own ([`memory`]): its body is passed on as it comes out of the cache.
-const LARGE_BYTES: u32 = 512 * 1024;
 /// How often a request that waits for another's copy looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// What stands for the headers of an absence in Redis; it is no JSON, so no copy's headers are it.
@@ -180,10 +178,14 @@ async fn find_at_revision(request: &Request<'_>, question: &Question) -> Option<
     if let Some(found) = known(request, question, &key).await {
         return Some(found);
     }
-    if let Some((copy, unread)) = shared(&key, LARGE_BYTES).await {
+    if let Some((copy, unread)) = shared(&key, memory::MOST_ENTRY_BYTES).await {
         let answer = match unread {
             None => remembered(request, key, copy),
-            Some(body) => answer(request, &copy).passing_on(body),
+            Some(body) => {
+                // It is nothing to keep here: who has waited for it asks the cache himself.
+                app.flights.end(&key);
+                answer(request, &copy).passing_on(body)
+            }
         };
         return Some(Found::Copy(answer, CacheStatus::Shared));
     }

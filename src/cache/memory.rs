@@ -12,7 +12,7 @@ use crate::answer::{Answer, Headers, Keep};
 /// All copies together: an isolate has 128 MB for everything.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// One copy: larger ones would push out too many others, and are passed on without being read.
-const MOST_ENTRY_BYTES: usize = 512 * 1024;
+pub const MOST_ENTRY_BYTES: u32 = 512 * 1024;
 
 /// Absences: a table of its own, so that whoever guesses ids pushes out no copy.
 const MOST_ABSENT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
@@ -94,7 +94,7 @@ impl Memory {
     /// Keeps a copy, dropping those unused for longest until it fits.
     pub fn put(&self, key: String, copy: Rc<Copy>) {
         let size = key.len() + copy.bytes();
-        if size > MOST_ENTRY_BYTES {
+        if u32::try_from(size).map_or(true, |size| size > MOST_ENTRY_BYTES) {
             return;
         }
         let mut copies = self.copies.borrow_mut();
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_pushes_out_what_was_unused_for_longest() {
         let memory = Memory::default();
-        let each = MOST_ENTRY_BYTES - 10;
+        let each = MOST_ENTRY_BYTES as usize - 10;
         let many = MOST_BYTES / each + 2;
         for number in 0..many {
             memory.put(number.to_string(), copy(each));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_copy_that_is_too_large_is_not_kept_and_one_that_is_replaced_counts_once() {
         let memory = Memory::default();
-        memory.put("large".to_owned(), copy(MOST_ENTRY_BYTES));
+        memory.put("large".to_owned(), copy(MOST_ENTRY_BYTES as usize));
         assert!(memory.get("large").is_none());
         memory.put("a".to_owned(), copy(10));
         memory.put("a".to_owned(), copy(20));
