@@ -9,7 +9,7 @@ import {
   type WithDeleted,
 } from "rxdb";
 import { getRxStorageMemory } from "rxdb/plugins/storage-memory";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFailed, test } from "vitest";
 import { home, type OwnedWorkspace, unique } from "../../../tests/edge/actors.ts";
 import { sql, uuidOf } from "../../../tests/edge/database.ts";
 import { neonFault } from "../../../tests/edge/neighbours.ts";
@@ -109,7 +109,7 @@ async function truth(place: OwnedWorkspace): Promise<Record<string, unknown>> {
 /** Waits until all hold what the server holds. */
 async function converge(place: OwnedWorkspace, ...sides: Side[]): Promise<Record<string, unknown>> {
   return poll(
-    "both databases to hold what the server holds",
+    "the databases to hold what the server holds",
     async () => {
       if (sides.some(({ client }) => client.state.pending > 0)) return undefined;
       const expected = await truth(place);
@@ -254,7 +254,9 @@ test("a log that is another one now is read again, and what is not in it goes", 
 
 test("random edits of two databases that come and go converge", async () => {
   const place = await home();
-  const random = randomOf(Number(process.env.DREY_CLIENT_SEED ?? Date.now() % 1_000_000_007));
+  const seed = Number(process.env.DREY_CLIENT_SEED ?? Date.now() % 1_000_000_007);
+  onTestFailed(() => console.error(`DREY_CLIENT_SEED=${seed}`));
+  const random = randomOf(seed);
   const sides = [await side(place), await side(place)];
   for (let step = 0; step < 60; step += 1) {
     const at = sides[random(2)] as Side;

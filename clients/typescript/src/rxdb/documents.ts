@@ -12,6 +12,13 @@ export interface Shape {
   version: string;
 }
 
+/** Where documents are kept, and which entities they are. */
+export interface Kept<T> {
+  collection: RxCollection<T>;
+  entityType: string;
+  shape: Shape;
+}
+
 export function shapeOf<T>(collection: RxCollection<T>, version: string): Shape {
   const { primaryPath, jsonSchema } = collection.schema;
   if (!(version in jsonSchema.properties)) {
@@ -55,21 +62,32 @@ export function documentOf<T>(
   return { ...document, _deleted: !value } as unknown as WithDeleted<T>;
 }
 
-/** Of those of one entity type, the newest state of each. What is deleted and was never here is left out. */
+/**
+ * Of those of one entity type, the newest state of each. What is deleted and was never here, nor is in `coming`, is left out.
+ */
 export async function documentsOf<T>(
   messages: Message[],
-  entityType: string,
-  collection: RxCollection<T>,
-  shape: Shape,
+  { collection, entityType, shape }: Kept<T>,
+  coming: ReadonlyMap<string, WithDeleted<T>>,
 ): Promise<WithDeleted<T>[]> {
   const newest = new Map<string, Message>();
   for (const message of messages.filter(({ type }) => type === entityType)) {
     newest.set(entityOf(message).id, message);
   }
   const deleted = [...newest].filter(([, { value }]) => !value).map(([id]) => id);
-  const held = deleted.length > 0 ? await collection.findByIds(deleted).exec() : new Map();
+  const stored = await storedOf(deleted, collection);
   return [...newest].flatMap(([id, { value, headers }]) => {
-    const before = value ? { [shape.primary]: id } : held.get(id)?.toJSON();
-    return before ? [documentOf(before as T, headers.version, value, shape)] : [];
+    const before = value ? ({ [shape.primary]: id } as T) : (coming.get(id) ?? stored.get(id));
+    return before ? [documentOf(before, headers.version, value, shape)] : [];
   });
+}
+
+/** By id, also what is deleted here: the answer to a push that is on its way can bring it back. */
+export async function storedOf<T>(ids: string[], collection: RxCollection<T>): Promise<Map<string, T>> {
+  if (ids.length === 0) return new Map();
+  const stored = await collection.storageInstance.findDocumentsById(ids, true);
+  const primary = String(collection.schema.primaryPath);
+  return new Map(
+    stored.map((document) => [String((document as Record<string, unknown>)[primary]), document as T]),
+  );
 }

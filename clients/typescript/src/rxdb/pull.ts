@@ -13,7 +13,7 @@ import { insist } from "../http/insist.ts";
 import { FIRST_CHANGE, follow } from "../pull/follow.ts";
 import { type Chunk, readLog } from "../pull/read.ts";
 import { START } from "../queue/records.ts";
-import { documentsOf, idOf, versionOf } from "./documents.ts";
+import { documentsOf, idOf, storedOf, versionOf } from "./documents.ts";
 import type { PushParts } from "./push.ts";
 
 export interface Checkpoint {
@@ -38,8 +38,7 @@ export async function pull<T>(
   for (let offset = from ?? START; ; ) {
     const chunk = await read(offset, parts);
     if (!chunk) return everything(parts);
-    const { collection, entityType, shape } = parts;
-    for (const document of await documentsOf(chunk.messages, entityType, collection, shape)) {
+    for (const document of await documentsOf(chunk.messages, parts, documents)) {
       documents.set(idOf(document, parts.shape), document);
     }
     offset = chunk.next;
@@ -81,8 +80,13 @@ export async function stream<T>(
   told: Subject<RxReplicationPullStreamItem<T, Checkpoint>>,
   parts: PullParts<T>,
 ): Promise<void> {
+  // RxDB lets what it is told wait for as long as it pushes.
+  const coming = new Map<string, WithDeleted<T>>();
   const onChunk = async ({ messages, next }: Chunk) => {
-    const documents = await documentsOf(messages, parts.entityType, parts.collection, parts.shape);
+    const arrived = await storedOf([...coming.keys()], parts.collection);
+    for (const id of arrived.keys()) coming.delete(id);
+    const documents = await documentsOf(messages, parts, coming);
+    for (const document of documents) coming.set(idOf(document, parts.shape), document);
     if (documents.length > 0) told.next({ documents, checkpoint: { offset: next } });
   };
   const { client, scope, signal, pollMs } = parts;
