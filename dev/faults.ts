@@ -87,3 +87,10 @@ export async function answerFaults(
 export function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
+
+/** Holds an answer back. What is held when a test run ends keeps nobody from ending. */
+export function hold(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref();
+  });
+}

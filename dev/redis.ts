@@ -3,7 +3,7 @@
  * all that is held for tests under `/admin`. Out of scope: subscriptions, resp2 answers, the read-only token.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { answerFaults, delay, type Fault, Faults } from "./faults.ts";
+import { answerFaults, type Fault, Faults, hold } from "./faults.ts";
 import { type Listening, listen, readBody, send, sendJson } from "./http.ts";
 import { entries } from "./redis/entries.ts";
 import { type Engine, encode, type Json, RedisError, type Reply } from "./redis/reply.ts";
@@ -87,7 +87,7 @@ async function suffer(
   response: ServerResponse,
 ): Promise<boolean> {
   const latency = faults.get("latency");
-  if (latency) await delay(latency.latency_ms);
+  if (latency) await hold(latency.latency_ms);
   if (faults.has("drop")) request.socket.destroy();
   else if (faults.has("status500")) sendError(response, 500, "ERR internal error");
   else if (faults.has("garbage")) send(response, 200, "<html>not JSON", { "content-type": "text/html" });

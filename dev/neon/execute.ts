@@ -2,7 +2,7 @@
  * Runs one call: a single statement, or a batch in one transaction. Faults happen here, because here is the commit.
  */
 import type pg from "pg";
-import { delay, type Fault } from "../faults.ts";
+import { type Fault, hold } from "../faults.ts";
 import type { Target } from "./connection.ts";
 import { NeonFailure } from "./failure.ts";
 import type { Pool } from "./pool.ts";
@@ -20,7 +20,7 @@ export async function execute(
   gone: AbortSignal,
 ): Promise<Outcome> {
   const latency = faults.get("latency");
-  if (latency) await delay(latency.latency_ms);
+  if (latency) await hold(latency.latency_ms);
   if (faults.has("status500")) throw new NeonFailure(500, "Control plane request failed");
   return pool.use(target, gone, async (client) => {
     const dropEarly = faults.has("drop_before_commit");

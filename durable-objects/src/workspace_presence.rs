@@ -6,6 +6,7 @@
 //! The room is stored in the sockets' attachments; heartbeats and tickets, which have no socket, in tables. It sleeps while
 //! nobody sends, pings are answered without waking it, and what wakes it finds the room as it was. Close codes stand in `drey_core::presence::close`.
 
+mod alarm;
 mod beats;
 pub(crate) mod check;
 mod client;
@@ -23,8 +24,6 @@ pub(crate) mod told;
 pub use client::{Asked, By, Join, Page, PresenceClient, PresenceError};
 pub use settings::settings;
 
-use std::cell::Cell;
-
 use drey_core::id::UserId;
 use drey_core::presence::{
     Effect, Identity, PeerView, People, PersonView, Places, ScopeNews, Settings, Shown, Snapshot, close,
@@ -36,6 +35,7 @@ use worker::{
 };
 
 use crate::rpc;
+use alarm::Alarm;
 use check::Standing;
 use command::{Command, Turned};
 use room::Hall;
@@ -64,19 +64,7 @@ struct WorkspacePresence {
     ticker: Ticker,
     tickets: Tickets,
     shards: Shards,
-    alarm: Cell<Alarm>,
     told: Told,
-}
-
-/// What this object knows of its alarm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Alarm {
-    /// Not asked since it woke.
-    Unknown,
-    /// None is set.
-    None,
-    /// Set for this time, in milliseconds since 1970.
-    At(u64),
 }
 
 impl DurableObject for WorkspacePresence {
@@ -86,8 +74,9 @@ impl DurableObject for WorkspacePresence {
         let settings = settings(&env).unwrap_or_default();
         let tickets = Tickets::new(state.storage().sql());
         let told = Told::new(&env);
-        let (ticker, shards) = (Ticker::new(env.clone()), Shards::new(state.storage().sql()));
-        Self { state, env, settings, ticker, tickets, shards, alarm: Cell::new(Alarm::Unknown), told }
+        let ticker = Ticker::new(env.clone(), Alarm::new(state.storage()));
+        let shards = Shards::new(state.storage().sql());
+        Self { state, env, settings, ticker, tickets, shards, told }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -128,7 +117,7 @@ impl DurableObject for WorkspacePresence {
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
-        self.alarm.set(Alarm::None);
+        self.ticker.alarm.gone_off();
         self.told.alarm();
         match self.asks() {
             Some(asked) => asked.await?,
@@ -263,14 +252,13 @@ impl WorkspacePresence {
     /// Then the others are told, if it is time, and the alarm is set, which alone is left to be awaited.
     fn act(&self, step: impl FnOnce(&mut Hall, u64) -> Vec<Effect>) -> impl Future<Output = worker::Result<()>> {
         let now_ms = Date::now().as_millis();
-        let next = self.in_hall(|hall| {
+        self.in_hall(|hall| {
             let effects = step(hall, now_ms);
             hall.perform(effects);
-            hall.room.next_tick_ms(now_ms)
         });
         self.ticker.settle();
         self.tell_metrics(now_ms, false);
-        self.wake_at(next, now_ms)
+        self.ticker.set_alarm(now_ms)
     }
 
     fn tell_metrics(&self, now_ms: u64, again: bool) {
@@ -280,28 +268,6 @@ impl WorkspacePresence {
 
     fn in_hall<T>(&self, step: impl FnOnce(&mut Hall) -> T) -> T {
         self.ticker.in_hall(&self.state, self.settings, step)
-    }
-
-    /// Sets the alarm if none comes early enough; an alarm that comes too early finds nothing to do and sets the next.
-    /// An empty room has none.
-    async fn wake_at(&self, next: Option<u64>, now_ms: u64) -> worker::Result<()> {
-        let storage = self.state.storage();
-        if self.alarm.get() == Alarm::Unknown {
-            let set = storage.get_alarm().await?.and_then(|at| u64::try_from(at).ok());
-            self.alarm.set(set.map_or(Alarm::None, Alarm::At));
-        }
-        match (next, self.alarm.get()) {
-            (Some(next), Alarm::At(set)) if set <= next => Ok(()),
-            (Some(next), _) => {
-                self.alarm.set(Alarm::At(next));
-                storage.set_alarm(i64::try_from(next.saturating_sub(now_ms)).unwrap_or(i64::MAX)).await
-            }
-            (None, Alarm::At(_)) => {
-                self.alarm.set(Alarm::None);
-                storage.delete_alarm().await
-            }
-            (None, _) => Ok(()),
-        }
     }
 }
 

@@ -63,6 +63,18 @@ test("who never reads is closed with 1013, and nobody else", async () => {
   expect((await snapshot(place.owner, place)).body.data).toHaveLength(1);
 });
 
+test("who never answers is closed also if nothing happens afterwards, long before the room looks around", async () => {
+  await using cell = await world().restart({ PRESENCE_PROBE_MS: "1", PRESENCE_SHED_MS: "300" });
+  const place = await home(cell.api);
+  const [one, other] = [await sit(place.owner, place), await sit(place.owner, place)];
+  // An answer would be an event, after which the room sets its alarm anew.
+  [one.answers, other.answers] = [false, false];
+  one.update(1, { n: 1 });
+  await until(other, "the question", (frame) => frame.kind === "probe");
+  one.update(2, { n: 2 });
+  expect((await untilClosed(other)).code).toBe(1013);
+});
+
 async function three(place: OwnedWorkspace): Promise<[Seat, Seat, Seat]> {
   return [await sit(place.owner, place), await sit(place.owner, place), await sit(place.owner, place)];
 }

@@ -42,6 +42,8 @@ export interface Seat {
   frames: Frame[];
   /** Set once the socket is closed. */
   end: { code: number; reason: string } | undefined;
+  /** Whether it answers the room's questions; it does. */
+  answers: boolean;
   /** A frame that docs/asyncapi.yaml describes; throws for any other. */
   send(frame: string): void;
   /** Whatever this is: for what no client should send. */
@@ -87,7 +89,7 @@ export async function sitByTicket(
 ): Promise<Seat & { protocol: string }> {
   const url = `${api.replace("http", "ws")}/v1/workspaces/${place.id}/presence`;
   const socket = new WebSocket(url, ticket.protocols, origin ? { origin } : {});
-  return { ...(await seatOf(socket, ticket.client_id)), protocol: socket.protocol };
+  return Object.assign(await seatOf(socket, ticket.client_id), { protocol: socket.protocol });
 }
 
 async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
@@ -95,6 +97,7 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
     clientId,
     frames: [],
     end: undefined,
+    answers: true,
     send: (frame) => {
       judgeSaid(frame);
       socket.send(frame);
@@ -110,7 +113,7 @@ async function seatOf(socket: WebSocket, clientId: string): Promise<Seat> {
     const frame = frameOf(String(data));
     judgeHeard(String(data));
     seat.frames.push(frame);
-    if (frame.kind === "probe") seat.send(JSON.stringify({ kind: "ack", n: frame.n }));
+    if (frame.kind === "probe" && seat.answers) seat.send(JSON.stringify({ kind: "ack", n: frame.n }));
   });
   socket.on("close", (code, reason) => {
     seat.end = { code, reason: String(reason) };

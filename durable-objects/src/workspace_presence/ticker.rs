@@ -8,8 +8,10 @@ use std::rc::Rc;
 
 use drey_core::id::WorkspaceId;
 use drey_core::presence::{Connection, Settings};
+use wasm_bindgen_futures::spawn_local;
 use worker::{Date, Env, State};
 
+use super::alarm::Alarm;
 use super::room::Hall;
 use crate::timer::Timer;
 
@@ -21,15 +23,16 @@ pub(super) struct Ticker {
     tick: Timer,
     /// When to try shards again that did not answer: the tick does not wait for them.
     retry: Timer,
+    pub(super) alarm: Rc<Alarm>,
     pub(super) env: Env,
     /// Whose room; known to a room that has shards, for they are named after it.
     pub(super) workspace: Rc<Cell<Option<WorkspaceId>>>,
 }
 
 impl Ticker {
-    pub(super) fn new(env: Env) -> Self {
+    pub(super) fn new(env: Env, alarm: Alarm) -> Self {
         let (tick, retry) = (Timer::default(), Timer::default());
-        Self { hall: Rc::default(), tick, retry, env, workspace: Rc::default() }
+        Self { hall: Rc::default(), tick, retry, alarm: Rc::new(alarm), env, workspace: Rc::default() }
     }
 
     /// Whether the room is restored.
@@ -69,7 +72,26 @@ impl Ticker {
 
     fn settle_at(&self, timer: &Timer, at_ms: u64, now_ms: u64) {
         let ticker = self.clone();
-        timer.set(at_ms.saturating_sub(now_ms), move || ticker.settle());
+        timer.set(at_ms.saturating_sub(now_ms), move || ticker.tick());
+    }
+
+    /// Who is found not to read is shed after a while, also when nothing else happens meanwhile.
+    fn tick(self) {
+        self.settle();
+        // Not set, as when the object is on its way out, the next event sets it.
+        spawn_local(async move { self.set_alarm(Date::now().as_millis()).await.unwrap_or_default() });
+    }
+
+    /// Sets the alarm for what the room has to do next.
+    pub(super) fn set_alarm(&self, now_ms: u64) -> impl Future<Output = worker::Result<()>> + use<> {
+        let next = self.if_open(|hall| hall.room.next_tick_ms(now_ms));
+        let alarm = Rc::clone(&self.alarm);
+        async move {
+            match next {
+                Some(next) => alarm.set(next, now_ms).await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Tells what is due; when the next is, if there is more.
