@@ -20,7 +20,7 @@ interface Expected {
   /** Of the short form, whose rounds are over in half a second. */
   short: Noise;
   /** When each workload was measured, and beside which load average. */
-  runs: Record<string, { at: string; load: [number, number] }>;
+  runs: Record<string, { at: string; load: { before: number; after: number } }>;
   /** By workload and peer. */
   medians: Record<string, Record<string, { rps: number; cpu: number }>>;
 }
@@ -98,7 +98,7 @@ export function accept(results: Result[]): void {
   const at = new Date().toISOString().slice(0, 10);
   for (const result of results.filter((one) => !isLuck(one))) {
     const { workload, ratios, load } = result;
-    expected.runs[workload] = { at, load: [rounded(load[0]), rounded(load[1])] };
+    expected.runs[workload] = { at, load: { before: rounded(load[0]), after: rounded(load[1]) } };
     expected.medians[workload] = Object.fromEntries(
       Object.entries(ratios).map(([peer, { rps, cpu }]) => [
         peer,
