@@ -67,15 +67,16 @@ export function documentOf<T>(
  */
 export async function documentsOf<T>(
   messages: Message[],
-  { collection, entityType, shape }: Kept<T>,
+  kept: Kept<T>,
   coming: ReadonlyMap<string, WithDeleted<T>>,
 ): Promise<WithDeleted<T>[]> {
+  const { entityType, shape } = kept;
   const newest = new Map<string, Message>();
   for (const message of messages.filter(({ type }) => type === entityType)) {
     newest.set(entityOf(message).id, message);
   }
   const deleted = [...newest].filter(([, { value }]) => !value).map(([id]) => id);
-  const stored = await storedOf(deleted, collection);
+  const stored = await storedOf(deleted, kept);
   return [...newest].flatMap(([id, { value, headers }]) => {
     const before = value ? ({ [shape.primary]: id } as T) : (coming.get(id) ?? stored.get(id));
     return before ? [documentOf(before, headers.version, value, shape)] : [];
@@ -83,11 +84,8 @@ export async function documentsOf<T>(
 }
 
 /** By id, also what is deleted here: the answer to a push that is on its way can bring it back. */
-export async function storedOf<T>(ids: string[], collection: RxCollection<T>): Promise<Map<string, T>> {
+export async function storedOf<T>(ids: string[], { collection, shape }: Kept<T>): Promise<Map<string, T>> {
   if (ids.length === 0) return new Map();
-  const stored = await collection.storageInstance.findDocumentsById(ids, true);
-  const primary = String(collection.schema.primaryPath);
-  return new Map(
-    stored.map((document) => [String((document as Record<string, unknown>)[primary]), document as T]),
-  );
+  const stored = (await collection.storageInstance.findDocumentsById(ids, true)) as T[];
+  return new Map(stored.map((document) => [idOf(document, shape), document]));
 }

@@ -1,27 +1,21 @@
 /**
  * RxDB's pull: the checkpoint is an offset of the scope's log, and the stream goes on where the first pull ended.
  */
-import type {
-  ReplicationPullHandlerResult,
-  RxCollection,
-  RxReplicationPullStreamItem,
-  WithDeleted,
-} from "rxdb";
+import type { ReplicationPullHandlerResult, RxReplicationPullStreamItem, WithDeleted } from "rxdb";
 import type { Subject } from "rxjs";
 import { hasCode } from "../http/errors.ts";
 import { insist } from "../http/insist.ts";
 import { FIRST_CHANGE, follow } from "../pull/follow.ts";
 import { type Chunk, readLog } from "../pull/read.ts";
 import { START } from "../queue/records.ts";
-import { documentsOf, idOf, storedOf, versionOf } from "./documents.ts";
+import { documentsOf, idOf, type Kept, storedOf, versionOf } from "./documents.ts";
 import type { PushParts } from "./push.ts";
 
 export interface Checkpoint {
   offset: string;
 }
 
-export interface PullParts<T> extends PushParts {
-  collection: RxCollection<T>;
+export interface PullParts<T> extends PushParts, Kept<T> {
   signal: AbortSignal;
   pollMs: number;
 }
@@ -83,7 +77,7 @@ export async function stream<T>(
   // RxDB lets what it is told wait for as long as it pushes.
   const coming = new Map<string, WithDeleted<T>>();
   const onChunk = async ({ messages, next }: Chunk) => {
-    const arrived = await storedOf([...coming.keys()], parts.collection);
+    const arrived = await storedOf([...coming.keys()], parts);
     for (const id of arrived.keys()) coming.delete(id);
     const documents = await documentsOf(messages, parts, coming);
     for (const document of documents) coming.set(idOf(document, parts.shape), document);
