@@ -28,6 +28,7 @@ use drey_durable_objects::workspace_gate::Subject;
 use crate::app::App;
 use crate::call::Access;
 use crate::context::Context;
+use crate::edge::random;
 use crate::problem::{Outcome, Problem};
 use crate::request::Request;
 use crate::respond::Facts;
@@ -149,13 +150,13 @@ async fn by_user(request: &Request<'_>, principal: Principal, tier: Tier, cost: 
 /// 503 without a guess: authorization never opens because a gate is down.
 #[must_use]
 pub fn gate_unavailable(cause: &str) -> Problem {
-    Problem::unavailable(Code::GateUnavailable, cause, 1)
+    Problem::unavailable(Code::GateUnavailable, cause, random::soon_s())
 }
 
 /// 503: the strict tier stays closed while nobody counts.
 fn limiter_unavailable(cause: &str) -> Problem {
     tracing::warn!(target: "limiter", cause, "Redis down: the strict tier is closed");
-    Problem::unavailable(Code::GateUnavailable, cause, 1)
+    Problem::unavailable(Code::GateUnavailable, cause, random::soon_s())
 }
 
 /// A refusal out of this isolate's memory.

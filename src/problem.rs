@@ -10,6 +10,7 @@ use drey_store::StoreError;
 use serde::Serialize;
 
 use crate::answer::Answer;
+use crate::edge::random;
 
 /// The caller's fault as a [`Refusal`], or ours with a cause that only the log sees.
 #[derive(Debug)]
@@ -220,7 +221,9 @@ impl From<StoreError> for Problem {
             StoreError::Unavailable { detail, retry_after } => {
                 Self::unavailable(Code::UpstreamUnavailable, detail, retry_after)
             }
-            StoreError::Timeout => Self::unavailable(Code::DeadlineExceeded, "Postgres did not answer in time", 1),
+            StoreError::Timeout => {
+                Self::unavailable(Code::DeadlineExceeded, "Postgres did not answer in time", random::soon_s())
+            }
             StoreError::Schema { detail } | StoreError::Fault { detail } => Self::internal(detail),
         }
     }

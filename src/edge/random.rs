@@ -31,6 +31,13 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     })
 }
 
+/// One to three seconds: those for whom a gate or Postgres was too slow all at once do not come back all at once.
+#[must_use]
+pub fn soon_s() -> u32 {
+    let [byte] = bytes();
+    1 + u32::from(byte) % 3
+}
+
 /// A random number from 0 up to 1, for spreading retries.
 #[must_use]
 pub fn fraction() -> f64 {

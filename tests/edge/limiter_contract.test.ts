@@ -309,7 +309,7 @@ describe("a Redis in trouble", () => {
 async function expectInsured(org: OwnedOrg, place: OwnedWorkspace, stranger: User): Promise<void> {
   const refused = await invitation(org, org.owner);
   expectProblem(refused, 503, "gate-unavailable");
-  expect(refused.headers.get("retry-after")).toBe("1");
+  expect(refused.headers.get("retry-after")).toMatch(/^[123]$/);
   const answers = await inTurn(9, () => write(org.owner, place));
   expect(statuses(answers)).toEqual([200, 429]);
   expect(passedOf(answers)).toBe(Math.floor(STANDARD / 10));
