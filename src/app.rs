@@ -19,6 +19,7 @@ use crate::edge::redis::Redis;
 use crate::feeds::Feeds;
 use crate::load::Load;
 use crate::metrics::Meter;
+use crate::notices::Revisions;
 use crate::router::Index;
 use crate::routes::tickets::Refusals;
 use crate::settings::Settings;
@@ -69,6 +70,8 @@ pub struct App {
     pub feeds: Feeds,
     /// Rooms that need not be told of pushes at once.
     pub wakes: Wakes,
+    /// Gates that need not be told of revisions at once.
+    pub revisions: Revisions,
 }
 
 thread_local! {
@@ -111,6 +114,7 @@ impl App {
             metrics: Meter::new(),
             feeds: Feeds::default(),
             wakes: Wakes::default(),
+            revisions: Revisions::default(),
             config,
         })
     }

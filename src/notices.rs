@@ -3,6 +3,8 @@
 //! A notice that is lost costs time, never correctness: gates refresh by themselves, and writes check roles in their
 //! own SQL.
 
+mod revisions;
+
 use drey_core::id::{UserId, WorkspaceId};
 use drey_core::role::Region;
 use drey_durable_objects::workspace_gate::{GateClient, News, Subject};
@@ -12,6 +14,9 @@ use worker::Env;
 
 use crate::app::App;
 use crate::edge::clock;
+use crate::request::Request;
+
+pub use revisions::Revisions;
 
 /// A notice that narrows access holds the answer back; more than this and the answer goes out regardless.
 const TIMEOUT_MS: u32 = 1_000;
@@ -33,17 +38,22 @@ pub enum Notice {
     Closed(WorkspaceId),
 }
 
-impl Notice {
-    /// Whether it must be delivered before the write is answered: access that ends, and a gate that is to be created
-    /// where its organisation lives before a first call creates it elsewhere.
-    #[must_use]
-    pub const fn comes_first(&self) -> bool {
-        matches!(self, Self::Doubted(_) | Self::Created(..) | Self::Narrowed(..) | Self::Removed(..) | Self::Closed(_))
+/// Whoever loses access loses it before the 2xx is sent, and a gate is created where its organisation lives before a first
+/// call creates it elsewhere; news of a revision alone is told after the answer.
+pub async fn tell(request: &Request<'_>, notices: Vec<Notice>) {
+    apply(request.app, &notices);
+    let (after, first): (Vec<_>, Vec<_>) =
+        notices.into_iter().partition(|notice| matches!(notice, Notice::Changed(..)));
+    send(request.env, &first).await;
+    for notice in after {
+        if let Notice::Changed(subject, news) = notice {
+            revisions::tell(request, subject, news);
+        }
     }
 }
 
 /// Applies news to this isolate first: its own leases of before the write count no more.
-pub fn apply(app: &App, notices: &[Notice]) {
+fn apply(app: &App, notices: &[Notice]) {
     let now_ms = clock::now_ms();
     for notice in notices {
         match notice {
@@ -57,7 +67,7 @@ pub fn apply(app: &App, notices: &[Notice]) {
 }
 
 /// Sends all notices side by side.
-pub async fn send(env: &Env, notices: &[Notice]) {
+async fn send(env: &Env, notices: &[Notice]) {
     join_all(notices.iter().map(|notice| deliver(env, *notice, notices))).await;
 }
 

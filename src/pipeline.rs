@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::edge::boundary::{self, BodyError, Head, Header};
 use crate::load::{Carried, UnderWay};
 use crate::metrics;
-use crate::notices::{self, Notice};
+use crate::notices;
 use crate::problem::{Outcome, Problem};
 use crate::query::Query;
 use crate::request::Request;
@@ -104,19 +104,8 @@ async fn handle(request: &Request<'_>, access: Access) -> Outcome<Answer> {
         Err(problem) if request.route.method != "GET" && problem.leaves_doubt() => call.doubt(),
         Err(_) => Vec::new(),
     };
-    tell(request, notices).await;
+    notices::tell(request, notices).await;
     answer
-}
-
-/// Whoever loses access loses it before the 2xx is sent; everything else is told afterwards.
-async fn tell(request: &Request<'_>, notices: Vec<Notice>) {
-    notices::apply(request.app, &notices);
-    let (first, other): (Vec<_>, Vec<_>) = notices.into_iter().partition(Notice::comes_first);
-    notices::send(request.env, &first).await;
-    if !other.is_empty() {
-        let env = request.env.clone();
-        request.worker.wait_until(async move { notices::send(&env, &other).await });
-    }
 }
 
 /// The body within the row's limit, refused by its type before a byte of it is read.

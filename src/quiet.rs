@@ -1,86 +1,92 @@
-//! News for rooms in which nobody was: told late, and then the newest of it alone.
+//! News that may be told late, and then the newest of it alone.
 //!
-//! Who was told that nobody hears him keeps what comes meanwhile, and tells it when a while is over. So what happens a hundred
-//! times a second where nobody looks costs a few calls of an object, and who comes in between hears of it late by that while,
-//! once.
+//! Who was told that he may keeps what comes meanwhile, and tells it when a while is over. So what happens a hundred times a
+//! second costs a few calls of an object, and the last of it is heard late by that while, once.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use drey_core::id::WorkspaceId;
-use drey_core::presence::ScopeNews;
 use lru::LruCache;
 use worker::Delay;
 
-use crate::edge::clock;
+/// News of which a later one takes the place of an earlier one.
+pub trait News {
+    /// Takes in what came later.
+    fn join(&mut self, later: Self);
+}
 
-/// Rooms in which nobody was, as this isolate was told.
+/// Who may be told late, as this isolate was told.
 #[derive(Debug)]
-pub struct Quiet(RefCell<LruCache<WorkspaceId, Held>>);
+pub struct Quiet<K: Hash + Eq, N>(RefCell<LruCache<K, Held<N>>>);
 
-/// What is to be told in such a room, and when.
+/// What is to be told there, and when.
 #[derive(Debug)]
-struct Held {
+struct Held<N> {
     until_ms: u64,
-    /// By type and id: generation and epoch.
-    later: BTreeMap<(String, String), (i64, i64)>,
+    later: Option<N>,
 }
 
 /// What to do with news.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Turn<N> {
     /// Tell these now.
-    Tell(Vec<ScopeNews>),
-    /// Come back after so many milliseconds ([`Quiet::after`]).
+    Tell(N),
+    /// Come back after so many milliseconds ([`Quiet::due`]).
     Wait(u64),
     /// Somebody comes back for them.
     Rest,
 }
 
-impl Quiet {
-    /// Remembers so many rooms; one more forgets what was to be told in the oldest.
+impl<K: Hash + Eq, N: News> Quiet<K, N> {
+    /// Remembers so many; one more forgets what was to be told to the oldest.
     #[must_use]
     pub fn new(most: NonZeroUsize) -> Self {
         Self(RefCell::new(LruCache::new(most)))
     }
 
-    /// What to do with news for this room.
-    pub fn turn(&self, room: &WorkspaceId, news: Vec<ScopeNews>, now_ms: u64) -> Turn {
-        let mut rooms = self.0.borrow_mut();
-        let Some(held) = rooms.get_mut(room) else { return Turn::Tell(news) };
-        let is_first = held.later.is_empty();
-        for ScopeNews { scope_type, id, generation, epoch } in news {
-            let known = held.later.entry((scope_type, id)).or_default();
-            *known = (*known).max((generation, epoch));
+    /// What to do with news for this one.
+    pub fn turn(&self, whom: &K, news: N, now_ms: u64) -> Turn<N> {
+        let mut table = self.0.borrow_mut();
+        let Some(held) = table.get_mut(whom) else { return Turn::Tell(news) };
+        let is_first = held.later.is_none();
+        match &mut held.later {
+            Some(later) => later.join(news),
+            none => *none = Some(news),
         }
         match held.until_ms.checked_sub(now_ms).filter(|left| *left > 0) {
-            None => Turn::Tell(rooms.pop(room).map(Held::news).unwrap_or_default()),
+            None => table.pop(whom).and_then(|held| held.later).map_or(Turn::Rest, Turn::Tell),
             Some(left) if is_first => Turn::Wait(left),
             Some(_) => Turn::Rest,
         }
     }
 
-    /// What is to be told after so many milliseconds; nothing if somebody else has told it.
-    pub async fn after(&self, room: &WorkspaceId, wait_ms: u64) -> Vec<ScopeNews> {
-        Delay::from(Duration::from_millis(wait_ms)).await;
-        match self.turn(room, Vec::new(), clock::now_ms()) {
-            Turn::Tell(news) => news,
-            Turn::Wait(_) | Turn::Rest => Vec::new(),
+    /// What this turn is to tell, when its time has come; nothing if somebody else tells it.
+    pub async fn due(&self, whom: &K, turn: Turn<N>) -> Option<N> {
+        match turn {
+            Turn::Tell(news) => Some(news),
+            Turn::Rest => None,
+            Turn::Wait(ms) => {
+                Delay::from(Duration::from_millis(ms)).await;
+                self.taken(whom)
+            }
         }
     }
 
-    /// Nobody was there.
-    pub fn keep(&self, room: WorkspaceId, until_ms: u64) {
-        self.0.borrow_mut().get_or_insert_mut(room, || Held { until_ms, later: BTreeMap::new() });
+    /// What is kept for this one, because there is another way to tell him now. Who promised to come back finds nothing.
+    pub fn take(&self, whom: &K) -> Option<N> {
+        self.0.borrow_mut().get_mut(whom)?.later.take()
     }
-}
 
-impl Held {
-    fn news(self) -> Vec<ScopeNews> {
-        let news = self.later.into_iter();
-        news.map(|((scope_type, id), (generation, epoch))| ScopeNews { scope_type, id, generation, epoch }).collect()
+    /// What was kept for this one. The clock is not asked: a timer that is a millisecond early would leave it for ever.
+    fn taken(&self, whom: &K) -> Option<N> {
+        self.0.borrow_mut().pop(whom)?.later
+    }
+
+    /// He may be told late until then.
+    pub fn keep(&self, whom: K, until_ms: u64) {
+        self.0.borrow_mut().get_or_insert_mut(whom, || Held { until_ms, later: None });
     }
 }
 
@@ -88,30 +94,50 @@ impl Held {
 mod tests {
     use super::*;
 
-    fn at(epoch: i64) -> Vec<ScopeNews> {
-        vec![ScopeNews { scope_type: "project".to_owned(), id: "p".to_owned(), generation: 1, epoch }]
+    impl News for u32 {
+        fn join(&mut self, later: Self) {
+            *self = later.max(*self);
+        }
     }
 
-    fn quiet() -> (Quiet, WorkspaceId) {
-        (Quiet::new(NonZeroUsize::MIN), WorkspaceId::from_uuid(uuid::Uuid::nil()))
+    fn quiet() -> Quiet<&'static str, u32> {
+        Quiet::new(NonZeroUsize::MIN)
     }
 
     #[test]
-    fn where_nobody_is_the_newest_is_told_once_in_a_while() {
-        let (quiet, room) = quiet();
-        assert_eq!(quiet.turn(&room, at(1), 0), Turn::Tell(at(1)));
-        quiet.keep(room, 1_000);
-        assert_eq!(quiet.turn(&room, at(3), 400), Turn::Wait(600));
-        assert_eq!(quiet.turn(&room, at(2), 500), Turn::Rest);
-        assert_eq!(quiet.turn(&room, Vec::new(), 1_000), Turn::Tell(at(3)));
-        assert_eq!(quiet.turn(&room, at(4), 1_001), Turn::Tell(at(4)), "somebody may be there now");
+    fn who_may_be_told_late_is_told_the_newest_once_in_a_while() {
+        let quiet = quiet();
+        assert_eq!(quiet.turn(&"a", 1, 0), Turn::Tell(1));
+        quiet.keep("a", 1_000);
+        assert_eq!(quiet.turn(&"a", 3, 400), Turn::Wait(600));
+        assert_eq!(quiet.turn(&"a", 2, 500), Turn::Rest);
+        assert_eq!(quiet.taken(&"a"), Some(3));
+        assert_eq!(quiet.turn(&"a", 4, 1_001), Turn::Tell(4), "he has not said again that he may");
     }
 
     #[test]
     fn whoever_promised_to_come_back_and_did_not_is_not_waited_for() {
-        let (quiet, room) = quiet();
-        quiet.keep(room, 1_000);
-        assert_eq!(quiet.turn(&room, at(1), 10), Turn::Wait(990));
-        assert_eq!(quiet.turn(&room, at(2), 2_000), Turn::Tell(at(2)));
+        let quiet = quiet();
+        quiet.keep("a", 1_000);
+        assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
+        assert_eq!(quiet.turn(&"a", 2, 2_000), Turn::Tell(2));
+        assert_eq!(quiet.taken(&"a"), None, "and finds nothing if he does after all");
+    }
+
+    #[test]
+    fn what_was_told_otherwise_is_not_told_again_and_the_while_goes_on() {
+        let quiet = quiet();
+        quiet.keep("a", 1_000);
+        assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
+        assert_eq!(quiet.take(&"a"), Some(1));
+        assert_eq!(quiet.turn(&"a", 2, 20), Turn::Wait(980));
+        assert_eq!((quiet.taken(&"a"), quiet.taken(&"a")), (Some(2), None));
+    }
+
+    #[test]
+    fn a_while_in_which_nothing_came_leaves_nothing_to_tell() {
+        let quiet = quiet();
+        quiet.keep("a", 1_000);
+        assert_eq!(quiet.turn(&"a", 1, 5_000), Turn::Tell(1));
     }
 }

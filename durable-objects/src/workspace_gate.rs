@@ -7,6 +7,7 @@
 //! known credential.
 
 mod client;
+mod lateness;
 mod meter;
 mod quota;
 mod settings;
@@ -29,6 +30,7 @@ use crate::rpc;
 pub use client::{Admit, BINDING, GateClient, News, Subject, address_key};
 
 use client::Command;
+use lateness::Lateness;
 use meter::{Meter, Payer, Price};
 use quota::{Need, Quota, Standing};
 use tags::Tags;
@@ -43,6 +45,7 @@ pub(crate) struct WorkspaceGate {
     quota: Quota,
     tags: Tags,
     tenant: Rc<Tenant>,
+    lateness: Lateness,
     provider: Option<Provider>,
     clock: Rc<Cell<Clock>>,
     /// Of this object's calls to Neon, how many it has told of.
@@ -56,6 +59,7 @@ impl DurableObject for WorkspaceGate {
             quota: Quota::new(&state, &env),
             tags: Tags::new(state.storage().sql()),
             tenant: Rc::new(Tenant::new(&env)),
+            lateness: Lateness::default(),
             provider: environment::provider(&env).ok(),
             clock: Rc::default(),
             told: Cell::default(),
@@ -65,10 +69,13 @@ impl DurableObject for WorkspaceGate {
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         match rpc::command(&mut request).await? {
-            Command::Admit { subject, admit } => rpc::reply(&self.telling(self.admit(subject, &admit).await?)),
-            Command::Tell { news } => {
+            Command::Admit { subject, admit } => {
+                admit.news.inspect(|news| self.tenant.hear(*news));
+                rpc::reply(&self.telling(self.admit(subject, &admit).await?))
+            }
+            Command::Tell { news, may_wait } => {
                 self.tenant.hear(news);
-                rpc::reply(&())
+                rpc::reply(&may_wait.then(|| self.lateness.allow(self.tenant.settings.ttl(), self.now_ms())))
             }
             Command::Doubt => {
                 self.tenant.doubt();
@@ -269,7 +276,7 @@ impl WorkspaceGate {
             region: known.region,
             revision: known.revision,
             authz_epoch: known.authz_epoch,
-            workspace_lease_ms: ttl.workspace_lease_ms.min(known.holds_ms),
+            workspace_lease_ms: self.lateness.lease_ms(ttl, self.now_ms()).min(known.holds_ms),
             tokens: admit.cost.saturating_add(extra),
             tokens_ms: ttl.token_lease_ms,
             view,

@@ -91,6 +91,7 @@ fn question(app: &App, address: &str, key: Key, need: Need, wish: Wish) -> Admit
         held: wish.held,
         least_revision: need.least_revision,
         settings: app.settings.version(),
+        news: app.revisions.take(&key.subject),
     }
 }
 

@@ -98,6 +98,9 @@ pub struct Admit {
     /// The version of the platform's settings that the isolate knows; a newer one comes with the grant.
     #[serde(default = "newest")]
     pub settings: i64,
+    /// What the isolate has written and kept for the next occasion ([`GateClient::tell_revision`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub news: Option<News>,
 }
 
 /// An isolate of before does not know what to do with settings.
@@ -106,7 +109,7 @@ const fn newest() -> i64 {
 }
 
 /// News for a gate.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct News {
     /// The revision after the write.
     pub revision: i64,
@@ -119,11 +122,23 @@ pub struct News {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(super) enum Command {
-    Admit { subject: Subject, admit: Admit },
-    Tell { news: News },
+    Admit {
+        subject: Subject,
+        admit: Admit,
+    },
+    Tell {
+        news: News,
+        /// Whether the teller keeps what comes next for as long as the answer says.
+        #[serde(default)]
+        may_wait: bool,
+    },
     Doubt,
-    Tags { raise: Vec<String> },
-    Reserve { asked: Reservation },
+    Tags {
+        raise: Vec<String>,
+    },
+    Reserve {
+        asked: Reservation,
+    },
 }
 
 /// Calls gates.
@@ -145,7 +160,15 @@ impl GateClient<'_> {
     /// Tells a gate what a write changed. `hint` is where the object is created if this call is its first.
     pub async fn tell(&self, subject: &Subject, news: News, hint: Option<Region>) -> Result<(), RpcError> {
         let hint = hint.map(Region::as_str);
-        rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news }).await
+        rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news, may_wait: false }).await
+    }
+
+    /// As `tell`, and asks how late the next revision may be told, in milliseconds. The gate's leases are shorter by that while.
+    pub async fn tell_revision(&self, subject: &Subject, news: News) -> Result<u64, RpcError> {
+        let command = Command::Tell { news, may_wait: true };
+        // A gate of the version before says nothing.
+        let late_ms: Option<u64> = rpc::call(self.env, self.target(&subject.name(), None), &command).await?;
+        Ok(late_ms.unwrap_or_default())
     }
 
     /// Makes a gate ask Postgres before it says anything more: a write may have happened, nobody knows.
