@@ -14,13 +14,16 @@ export function answerOnly(sample: "hello" | "read" | "limited", vars: Record<st
   };
 }
 
-/** The statements of a call in one request to Neon, and nothing checked, limited or written; `cache`: with the two calls of the Cache API. */
-export function sqlOnly(cache = false): Side {
+/**
+ * The statements of a call in one request to Neon, and nothing checked, limited or written. `cache`: with the two calls of
+ * the Cache API; `answer`: with drey's headers and log line.
+ */
+export function sqlOnly(more?: "cache" | "answer"): Side {
   return {
-    name: cache ? "sql+cache" : "sql-only",
+    name: more ? `sql+${more}` : "sql-only",
     start: (world) => {
       const { NEON_CONNECTION_STRING = "", NEON_HTTP_URL = "" } = world.services.vars;
-      const vars = { NEON_CONNECTION_STRING, NEON_HTTP_URL, CACHE: String(cache) };
+      const vars = { NEON_CONNECTION_STRING, NEON_HTTP_URL, WITH: more ?? "" };
       return startPeer(world.drey, "bounds/sql.ts", {}, { vars, cache: false, ...inspected() });
     },
   };

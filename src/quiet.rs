@@ -11,6 +11,8 @@ use std::time::Duration;
 use lru::LruCache;
 use worker::Delay;
 
+use crate::edge::clock;
+
 /// News of which a later one takes the place of an earlier one.
 pub trait News {
     /// Takes in what came later.
@@ -26,6 +28,8 @@ pub struct Quiet<K: Hash + Eq, N>(RefCell<LruCache<K, Held<N>>>);
 struct Held<N> {
     until_ms: u64,
     later: Option<N>,
+    /// Somebody comes back for it.
+    waited: bool,
 }
 
 /// What to do with news.
@@ -50,43 +54,58 @@ impl<K: Hash + Eq, N: News> Quiet<K, N> {
     pub fn turn(&self, whom: &K, news: N, now_ms: u64) -> Turn<N> {
         let mut table = self.0.borrow_mut();
         let Some(held) = table.get_mut(whom) else { return Turn::Tell(news) };
-        let is_first = held.later.is_none();
         match &mut held.later {
             Some(later) => later.join(news),
             none => *none = Some(news),
         }
-        match held.until_ms.checked_sub(now_ms).filter(|left| *left > 0) {
+        match held.left_ms(now_ms) {
             None => table.pop(whom).and_then(|held| held.later).map_or(Turn::Rest, Turn::Tell),
-            Some(left) if is_first => Turn::Wait(left),
-            Some(_) => Turn::Rest,
-        }
-    }
-
-    /// What this turn is to tell, when its time has come; nothing if somebody else tells it.
-    pub async fn due(&self, whom: &K, turn: Turn<N>) -> Option<N> {
-        match turn {
-            Turn::Tell(news) => Some(news),
-            Turn::Rest => None,
-            Turn::Wait(ms) => {
-                Delay::from(Duration::from_millis(ms)).await;
-                self.taken(whom)
+            Some(_) if held.waited => Turn::Rest,
+            Some(left) => {
+                held.waited = true;
+                Turn::Wait(left)
             }
         }
     }
 
-    /// What is kept for this one, because there is another way to tell him now. Who promised to come back finds nothing.
+    /// What this turn is to tell, when its time has come; nothing if it was told otherwise.
+    pub async fn due(&self, whom: &K, mut turn: Turn<N>) -> Option<N> {
+        loop {
+            match turn {
+                Turn::Tell(news) => return Some(news),
+                Turn::Rest => return None,
+                Turn::Wait(ms) => Delay::from(Duration::from_millis(ms)).await,
+            }
+            turn = self.come_back(whom, clock::now_ms());
+        }
+    }
+
+    /// The turn of who said that he would come back: the while may have grown meanwhile.
+    fn come_back(&self, whom: &K, now_ms: u64) -> Turn<N> {
+        let mut table = self.0.borrow_mut();
+        let Some(held) = table.get_mut(whom).filter(|held| held.waited) else { return Turn::Rest };
+        match held.left_ms(now_ms) {
+            Some(left) => Turn::Wait(left),
+            None => table.pop(whom).and_then(|held| held.later).map_or(Turn::Rest, Turn::Tell),
+        }
+    }
+
+    /// What is kept for this one, because there is another way to tell him now.
     pub fn take(&self, whom: &K) -> Option<N> {
         self.0.borrow_mut().get_mut(whom)?.later.take()
     }
 
-    /// What was kept for this one. The clock is not asked: a timer that is a millisecond early would leave it for ever.
-    fn taken(&self, whom: &K) -> Option<N> {
-        self.0.borrow_mut().pop(whom)?.later
-    }
-
     /// He may be told late until then.
     pub fn keep(&self, whom: K, until_ms: u64) {
-        self.0.borrow_mut().get_or_insert_mut(whom, || Held { until_ms, later: None });
+        let mut table = self.0.borrow_mut();
+        let held = table.get_or_insert_mut(whom, || Held { until_ms, later: None, waited: false });
+        held.until_ms = held.until_ms.max(until_ms);
+    }
+}
+
+impl<N> Held<N> {
+    fn left_ms(&self, now_ms: u64) -> Option<u64> {
+        self.until_ms.checked_sub(now_ms).filter(|left| *left > 0)
     }
 }
 
@@ -111,7 +130,8 @@ mod tests {
         quiet.keep("a", 1_000);
         assert_eq!(quiet.turn(&"a", 3, 400), Turn::Wait(600));
         assert_eq!(quiet.turn(&"a", 2, 500), Turn::Rest);
-        assert_eq!(quiet.taken(&"a"), Some(3));
+        assert_eq!(quiet.come_back(&"a", 999), Turn::Wait(1), "a timer may be early");
+        assert_eq!(quiet.come_back(&"a", 1_000), Turn::Tell(3));
         assert_eq!(quiet.turn(&"a", 4, 1_001), Turn::Tell(4), "he has not said again that he may");
     }
 
@@ -121,23 +141,22 @@ mod tests {
         quiet.keep("a", 1_000);
         assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
         assert_eq!(quiet.turn(&"a", 2, 2_000), Turn::Tell(2));
-        assert_eq!(quiet.taken(&"a"), None, "and finds nothing if he does after all");
+        assert_eq!(quiet.come_back(&"a", 2_001), Turn::Rest, "and finds nothing if he does after all");
+        quiet.keep("a", 3_000);
+        assert_eq!(quiet.come_back(&"a", 2_002), Turn::Rest, "nor does he wait for what is another's");
     }
 
     #[test]
-    fn what_was_told_otherwise_is_not_told_again_and_the_while_goes_on() {
+    fn what_was_told_otherwise_is_not_told_again_and_one_comes_back_for_what_follows() {
         let quiet = quiet();
         quiet.keep("a", 1_000);
         assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
         assert_eq!(quiet.take(&"a"), Some(1));
-        assert_eq!(quiet.turn(&"a", 2, 20), Turn::Wait(980));
-        assert_eq!((quiet.taken(&"a"), quiet.taken(&"a")), (Some(2), None));
-    }
-
-    #[test]
-    fn a_while_in_which_nothing_came_leaves_nothing_to_tell() {
-        let quiet = quiet();
-        quiet.keep("a", 1_000);
-        assert_eq!(quiet.turn(&"a", 1, 5_000), Turn::Tell(1));
+        quiet.keep("a", 1_500);
+        assert_eq!(quiet.turn(&"a", 2, 20), Turn::Rest);
+        assert_eq!(quiet.come_back(&"a", 1_000), Turn::Wait(500), "the while began anew");
+        assert_eq!(quiet.take(&"a"), Some(2));
+        assert_eq!(quiet.come_back(&"a", 1_500), Turn::Rest);
+        assert_eq!(quiet.turn(&"a", 3, 1_501), Turn::Tell(3));
     }
 }

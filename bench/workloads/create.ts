@@ -8,7 +8,7 @@ const CALLERS = 16;
 export default workload<Home[]>({
   name: "create",
   about: "POST a project with an Idempotency-Key. Each connection is a caller with a workspace of his own.",
-  sides: [drey(), hono(), sqlOnly()],
+  sides: [drey(), hono(), sqlOnly(), sqlOnly("answer")],
   connections: CALLERS,
   status: 201,
   queries: 1,

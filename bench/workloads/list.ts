@@ -7,7 +7,7 @@ export default workload<Home>({
   name: "list",
   about:
     "The list of projects with no copy anywhere: one round trip to Postgres. The Cache API is asked on both sides, and keeps nothing.",
-  sides: [drey({ cache: false }), hono({ cache: false }), sqlOnly(), sqlOnly(true)],
+  sides: [drey({ cache: false }), hono({ cache: false }), sqlOnly(), sqlOnly("cache")],
   connections: 16,
   status: 200,
   queries: 1,

@@ -59,6 +59,9 @@ pub struct Grant {
     /// How often the gate has asked Postgres since its last grant, which this isolate counts for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trips: Option<u64>,
+    /// Where the question told of writes: how late the next may be told, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<u64>,
 }
 
 /// A denial: the isolate answers by itself until it is over.
@@ -118,6 +121,17 @@ pub enum Admission {
     Unavailable,
 }
 
+impl Admission {
+    /// The same, with how late the next writes may be told. A refusal says nothing of it: they are told at once.
+    #[must_use]
+    pub fn with_late(self, late_ms: Option<u64>) -> Self {
+        match self {
+            Self::Granted(grant) => Self::Granted(Grant { late_ms, ..grant }),
+            refused => refused,
+        }
+    }
+}
+
 impl Grant {
     /// Nobody's, with this to show: no role, no tenant, nothing to hold and nothing to spend.
     #[must_use]
@@ -140,6 +154,7 @@ impl Grant {
             shadow: Vec::new(),
             settings: None,
             round_trips: None,
+            late_ms: None,
         }
     }
 
@@ -201,6 +216,9 @@ mod tests {
         let counting = Admission::Granted(Grant { round_trips: Some(2), ..grant() });
         let counted = text.replace(r#","stale_ms":1200}"#, r#","round_trips":2}"#);
         assert_eq!(serde_json::to_string(&counting).expect("json"), counted);
+        let late = Admission::Granted(grant()).with_late(Some(500));
+        let told = text.replace(r#","stale_ms":1200}"#, r#","late_ms":500}"#);
+        assert_eq!(serde_json::to_string(&late).expect("json"), told);
         let denial = denial(9, "daily", Some(5));
         let text = r#"{"outcome":"denied","retry_after_ms":9,"policies":["daily"],"view":{"policy":"standard","limit":100,"window_s":60,"remaining":99,"reset_s":1},"believe_ms":5}"#;
         assert_eq!(serde_json::to_string(&Admission::Denied(denial.clone())).expect("json"), text);

@@ -27,7 +27,7 @@ use worker::{DurableObject, Env, Request, Response, State, durable_object};
 
 use crate::environment::{self, Provider};
 use crate::rpc;
-pub use client::{Admit, BINDING, GateClient, News, Subject, address_key};
+pub use client::{Admit, BINDING, GateClient, News, Subject, Writes, address_key};
 
 use client::Command;
 use lateness::Lateness;
@@ -70,13 +70,16 @@ impl DurableObject for WorkspaceGate {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         match rpc::command(&mut request).await? {
             Command::Admit { subject, admit } => {
-                admit.news.inspect(|news| self.tenant.hear(*news));
-                rpc::reply(&self.telling(self.admit(subject, &admit).await?))
+                self.lateness.asked(self.now_ms());
+                let late_ms = admit.writes.and_then(|writes| self.hear(writes));
+                let admission = self.telling(self.admit(subject, &admit).await?);
+                rpc::reply(&admission.with_late(late_ms))
             }
-            Command::Tell { news, may_wait } => {
+            Command::Tell { news } => {
                 self.tenant.hear(news);
-                rpc::reply(&may_wait.then(|| self.lateness.allow(self.tenant.settings.ttl(), self.now_ms())))
+                rpc::reply(&())
             }
+            Command::Wrote { writes } => rpc::reply(&self.hear(writes)),
             Command::Doubt => {
                 self.tenant.doubt();
                 rpc::reply(&())
@@ -88,6 +91,12 @@ impl DurableObject for WorkspaceGate {
 }
 
 impl WorkspaceGate {
+    /// How late the next writes may be told, in milliseconds.
+    fn hear(&self, writes: Writes) -> Option<u64> {
+        self.tenant.hear(writes.news);
+        self.lateness.allow(writes.count, self.tenant.settings.ttl(), self.now_ms())
+    }
+
     /// Membership first, then the charge: a stranger takes nothing from a tenant's buckets.
     async fn admit(&self, subject: Subject, admit: &Admit) -> worker::Result<Admission> {
         if let Some(known) = self.made_up(admit) {
@@ -287,6 +296,7 @@ impl WorkspaceGate {
             shadow: Vec::new(),
             settings: self.tenant.settings.newer_than(admit.settings).map(Box::new),
             round_trips: None,
+            late_ms: None,
         }
     }
 

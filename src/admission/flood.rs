@@ -100,7 +100,7 @@ pub(super) async fn by_address(request: &Request<'_>, tier: Tier, cost: u32) -> 
         held: 0,
         least_revision: None,
         settings,
-        news: None,
+        writes: None,
     };
     let timeout_ms = request.remaining_ms().min(request.app.config.gate_timeout_ms);
     let client = GateClient { env: request.env, timeout_ms };

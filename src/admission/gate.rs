@@ -65,6 +65,7 @@ async fn ask(
     let timeout_ms = request.remaining_ms().min(app.config.gate_timeout_ms);
     request.context.gate_hops.set(request.context.gate_hops.get() + 1);
     let answer = limiter::ask(app, request.env, &key.subject, &admit, timeout_ms).await;
+    note_late(app, key, &answer, sent_ms);
     app.leases.answered(key, need.tier, wish);
     match answer {
         Ok(Admission::RevisionUnknown) if need.least_revision.is_none() => {
@@ -91,7 +92,14 @@ fn question(app: &App, address: &str, key: Key, need: Need, wish: Wish) -> Admit
         held: wish.held,
         least_revision: need.least_revision,
         settings: app.settings.version(),
-        news: app.revisions.take(&key.subject),
+        writes: app.revisions.take(&key.subject),
+    }
+}
+
+/// A question that told of writes is answered with how late the next may be told.
+fn note_late(app: &App, key: Key, answer: &Result<Admission, Down>, sent_ms: u64) {
+    if let Ok(Admission::Granted(Grant { late_ms: Some(late_ms), .. })) = answer {
+        app.revisions.keep(key.subject, sent_ms, *late_ms);
     }
 }
 
@@ -186,6 +194,7 @@ fn renew_aside(request: &Request<'_>, key: Key, need: Need) {
         let admit = question(&app, &address, key, need, wish);
         app.leases.renewing();
         let answer = limiter::ask(&app, &env, &key.subject, &admit, app.config.gate_timeout_ms).await;
+        note_late(&app, key, &answer, sent_ms);
         app.leases.answered(key, need.tier, wish);
         match answer {
             Ok(Admission::Granted(grant)) => {

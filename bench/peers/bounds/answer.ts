@@ -2,6 +2,8 @@
  * What drey's answer costs when nothing is decided: the same headers and a body of the same length, with no credential,
  * limit, role or cache behind them. The best that any Worker which answers like drey could reach.
  */
+import { dress, logged } from "./headers.ts";
+
 interface Sample {
   status: number;
   headers: [string, string][];
@@ -63,13 +65,6 @@ const SAMPLES: Record<string, Sample> = {
   },
 };
 
-const EVERYWHERE: [string, string][] = [
-  ["server-timing", 'total;dur=0, db;dur=0;desc="0", gate;desc="0"'],
-  ["x-content-type-options", "nosniff"],
-  ["referrer-policy", "no-referrer"],
-  ["cross-origin-resource-policy", "same-origin"],
-];
-
 interface Env {
   /** Which of the samples. */
   ANSWER: string;
@@ -81,32 +76,9 @@ export default {
   fetch(request: Request, env: Env): Response {
     const sample = SAMPLES[env.ANSWER];
     if (!sample) return new Response(null, { status: 500 });
-    const id = crypto.randomUUID();
     const answer = new Response(JSON.stringify(sample.body), { status: sample.status });
-    const headers = answer.headers;
-    headers.delete("content-type");
-    // Headers that are handed over are copied.
-    for (const [name, value] of sample.headers) headers.append(name, value);
-    for (const [name, value] of EVERYWHERE) headers.append(name, value);
-    headers.set("x-request-id", id);
-    headers.set("x-correlation-id", id);
-    headers.set("traceparent", `00-${id.replaceAll("-", "")}-${id.slice(0, 8)}${id.slice(9, 13)}0001-01`);
-    if (env.ANSWER !== "hello") limits(headers, id);
-    if (env.LOG_LEVEL !== "warn") {
-      const line = { level: "info", id, method: request.method, url: request.url, status: sample.status };
-      console.log(JSON.stringify(line));
-    }
+    const id = dress(answer, sample.headers, env.ANSWER !== "hello");
+    if (env.LOG_LEVEL !== "warn") logged(request, answer, id);
     return answer;
   },
 };
-
-function limits(headers: Headers, id: string): void {
-  headers.set("x-actor-id", "user_01k30dw4hmfay8vvr14d2pf2db");
-  headers.set("ratelimit-policy", '"relaxed";q=1000000;w=60');
-  headers.set("ratelimit", `"relaxed";r=${id.charCodeAt(0)};t=1`);
-  for (const family of ["x-ratelimit", "x-rate-limit"]) {
-    headers.set(`${family}-limit`, "1000000");
-    headers.set(`${family}-remaining`, "999999");
-    headers.set(`${family}-reset`, "1");
-  }
-}

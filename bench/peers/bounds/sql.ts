@@ -4,12 +4,13 @@
  * its stand-in and the load: no Worker that runs these statements is faster.
  */
 import { toUuid } from "../reads/typeid.ts";
+import { dress, logged } from "./headers.ts";
 
 interface Env {
   NEON_CONNECTION_STRING: string;
   NEON_HTTP_URL: string;
-  /** `true`: a list is looked for in the Cache API, and kept there, as every side does that shares its copies. */
-  CACHE: string;
+  /** `cache`: a list is looked for in the Cache API, and kept there, as every side does that shares its copies. `answer`: what is created is answered with drey's headers, and a log line. */
+  WITH: string;
 }
 
 interface Query {
@@ -30,15 +31,40 @@ export default {
     const settings = settingsOf(user, await orgOf(env, user, workspace), workspace);
     if (request.method === "GET") {
       const read = () => post(env, [settings, list(workspace)], true);
-      if (env.CACHE === "true") return kept(request.url, read, context);
+      if (env.WITH === "cache") return kept(request.url, read, context);
       return new Response((await read()).body);
     }
     const text = await request.text();
     const query = what === "sync" ? push(workspace, text) : create(workspace, request, pathname, text);
-    const { body } = await post(env, [settings, query], false);
-    return new Response(body, { status: what === "sync" ? 200 : 201 });
+    const written = await post(env, [settings, query], false);
+    if (env.WITH === "answer") return answered(request, await written.text());
+    return new Response(written.body, { status: what === "sync" ? 200 : 201 });
   },
 };
+
+/** As long as drey's, and in nothing else like it. */
+const PROJECT = JSON.stringify({
+  id: "prj_01k30dw4hmfay8vvr14d2pf2db",
+  description: "Made by the bench.".repeat(9),
+});
+
+function answered(request: Request, written: string): Response {
+  if (!written.includes('"rows"')) throw new Error(written);
+  const answer = new Response(PROJECT, { status: 201 });
+  const id = dress(answer, CREATED, true);
+  logged(request, answer, id);
+  return answer;
+}
+
+const CREATED: [string, string][] = [
+  ["location", "/v1/workspaces/ws_01k30dw4hmfay8vvr14d2pf2db/projects/prj_01k30dw4hmfay8vvr14d2pf2db"],
+  ["content-type", "application/json"],
+  ["cache-control", "no-store"],
+  ["etag", '"1"'],
+  ["vary", "Origin"],
+  ["x-drey-revision", "1"],
+  ["x-cache", "MISS"],
+];
 
 async function kept(
   url: string,

@@ -98,9 +98,9 @@ pub struct Admit {
     /// The version of the platform's settings that the isolate knows; a newer one comes with the grant.
     #[serde(default = "newest")]
     pub settings: i64,
-    /// What the isolate has written and kept for the next occasion ([`GateClient::tell_revision`]).
+    /// What the isolate has written and kept for the next occasion ([`GateClient::tell_writes`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub news: Option<News>,
+    pub writes: Option<Writes>,
 }
 
 /// An isolate of before does not know what to do with settings.
@@ -119,26 +119,24 @@ pub struct News {
     pub roles_changed: bool,
 }
 
+/// So many writes, and what is the case after the last of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writes {
+    /// Their news.
+    pub news: News,
+    /// How many.
+    pub count: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(super) enum Command {
-    Admit {
-        subject: Subject,
-        admit: Admit,
-    },
-    Tell {
-        news: News,
-        /// Whether the teller keeps what comes next for as long as the answer says.
-        #[serde(default)]
-        may_wait: bool,
-    },
+    Admit { subject: Subject, admit: Admit },
+    Tell { news: News },
+    Wrote { writes: Writes },
     Doubt,
-    Tags {
-        raise: Vec<String>,
-    },
-    Reserve {
-        asked: Reservation,
-    },
+    Tags { raise: Vec<String> },
+    Reserve { asked: Reservation },
 }
 
 /// Calls gates.
@@ -160,15 +158,13 @@ impl GateClient<'_> {
     /// Tells a gate what a write changed. `hint` is where the object is created if this call is its first.
     pub async fn tell(&self, subject: &Subject, news: News, hint: Option<Region>) -> Result<(), RpcError> {
         let hint = hint.map(Region::as_str);
-        rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news, may_wait: false }).await
+        rpc::call(self.env, self.target(&subject.name(), hint), &Command::Tell { news }).await
     }
 
-    /// As `tell`, and asks how late the next revision may be told, in milliseconds. The gate's leases are shorter by that while.
-    pub async fn tell_revision(&self, subject: &Subject, news: News) -> Result<u64, RpcError> {
-        let command = Command::Tell { news, may_wait: true };
-        // A gate of the version before says nothing.
-        let late_ms: Option<u64> = rpc::call(self.env, self.target(&subject.name(), None), &command).await?;
-        Ok(late_ms.unwrap_or_default())
+    /// Tells a gate of writes that changed no role, and asks how late it may be told of the next, in milliseconds; `None`:
+    /// at once.
+    pub async fn tell_writes(&self, subject: &Subject, writes: Writes) -> Result<Option<u64>, RpcError> {
+        rpc::call(self.env, self.target(&subject.name(), None), &Command::Wrote { writes }).await
     }
 
     /// Makes a gate ask Postgres before it says anything more: a write may have happened, nobody knows.
@@ -194,7 +190,7 @@ impl GateClient<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Subject, address_key};
+    use super::{Command, News, Subject, Writes, address_key};
     use drey_core::id::{OrgId, UserId, WorkspaceId};
     use uuid::Uuid;
 
@@ -206,6 +202,16 @@ mod tests {
         assert_eq!(Subject::Org(OrgId::from_uuid(nil)).name(), "org:org_00000000000000000000000000");
         assert_eq!(Subject::User(UserId::from_uuid(nil)).name(), "user:user_00000000000000000000000000");
         assert_eq!(Subject::anonymous("192.0.2.1").name(), "anon:24");
+    }
+
+    /// Worker and object are deployed together, but not in one instant.
+    #[test]
+    fn the_shape_of_what_tells_of_writes_is_fixed() {
+        let news = News { revision: 7, authz_epoch: 2, roles_changed: false };
+        let command = Command::Wrote { writes: Writes { news, count: 3 } };
+        let text =
+            r#"{"command":"wrote","writes":{"news":{"revision":7,"authz_epoch":2,"roles_changed":false},"count":3}}"#;
+        assert_eq!(serde_json::to_string(&command).expect("json"), text);
     }
 
     #[test]

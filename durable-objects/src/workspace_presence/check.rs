@@ -67,7 +67,7 @@ pub(super) async fn standing(env: &Env, workspace: WorkspaceId, user: UserId) ->
         held: 0,
         least_revision: None,
         settings: i64::MAX,
-        news: None,
+        writes: None,
     };
     let gates = GateClient { env, timeout_ms: TIMEOUT_MS };
     match gates.admit(&Subject::Workspace(workspace), &admit).await {
