@@ -1,8 +1,8 @@
 //! Telling gates of revisions after the answer: who writes often in a tenant tells its gate a few times a second.
 //!
 //! A gate that is written to more than it is asked says how late it may be told, and grants leases that are shorter by it:
-//! others see a write no later than if each were told. A question to the gate that is asked meanwhile takes the news along. This isolate, and whoever names the
-//! revision of his write, never wait for it.
+//! others see a write no later than if each were told. A question to the gate that is asked meanwhile takes the news along.
+//! This isolate, and whoever names the revision of his write, never wait for it.
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;

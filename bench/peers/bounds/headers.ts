@@ -21,6 +21,7 @@ export function dress(answer: Response, own: [string, string][], limited: boolea
   return id;
 }
 
+/** A line as drey writes it of each request, with less in it. */
 export function logged(request: Request, answer: Response, id: string): void {
   const line = { level: "info", id, method: request.method, url: request.url, status: answer.status };
   console.log(JSON.stringify(line));

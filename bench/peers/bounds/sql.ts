@@ -9,7 +9,10 @@ import { dress, logged } from "./headers.ts";
 interface Env {
   NEON_CONNECTION_STRING: string;
   NEON_HTTP_URL: string;
-  /** `cache`: a list is looked for in the Cache API, and kept there, as every side does that shares its copies. `answer`: what is created is answered with drey's headers, and a log line. */
+  /**
+   * `cache`: a list is looked for in the Cache API, and kept there, as every side does that shares its copies.
+   * `answer`: what is created is answered with drey's headers, and a log line.
+   */
   WITH: string;
 }
 
