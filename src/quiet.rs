@@ -13,6 +13,10 @@ use worker::Delay;
 
 use crate::edge::clock;
 
+/// How often somebody comes back for a while that grows, each of a second at the most: the runtime ends what a request has
+/// left over thirty seconds after its answer, and with it what nobody else comes back for.
+const MOST_TIMES: u32 = 10;
+
 /// News of which a later one takes the place of an earlier one.
 pub trait News {
     /// Takes in what came later.
@@ -70,21 +74,24 @@ impl<K: Hash + Eq, N: News> Quiet<K, N> {
 
     /// What this turn is to tell, when its time has come; nothing if it was told otherwise.
     pub async fn due(&self, whom: &K, mut turn: Turn<N>) -> Option<N> {
+        let mut times = 0;
         loop {
             match turn {
                 Turn::Tell(news) => return Some(news),
                 Turn::Rest => return None,
                 Turn::Wait(ms) => Delay::from(Duration::from_millis(ms)).await,
             }
-            turn = self.come_back(whom, clock::now_ms());
+            times += 1;
+            turn = self.come_back(whom, clock::now_ms(), times < MOST_TIMES);
         }
     }
 
-    /// The turn of who said that he would come back: the while may have grown meanwhile.
-    fn come_back(&self, whom: &K, now_ms: u64) -> Turn<N> {
+    /// The turn of who said that he would come back. The while may have grown meanwhile; who has no patience left tells what
+    /// there is.
+    fn come_back(&self, whom: &K, now_ms: u64, patient: bool) -> Turn<N> {
         let mut table = self.0.borrow_mut();
         let Some(held) = table.get_mut(whom).filter(|held| held.waited) else { return Turn::Rest };
-        match held.left_ms(now_ms) {
+        match held.left_ms(now_ms).filter(|_| patient) {
             Some(left) => Turn::Wait(left),
             None => table.pop(whom).and_then(|held| held.later).map_or(Turn::Rest, Turn::Tell),
         }
@@ -130,8 +137,8 @@ mod tests {
         quiet.keep("a", 1_000);
         assert_eq!(quiet.turn(&"a", 3, 400), Turn::Wait(600));
         assert_eq!(quiet.turn(&"a", 2, 500), Turn::Rest);
-        assert_eq!(quiet.come_back(&"a", 999), Turn::Wait(1), "a timer may be early");
-        assert_eq!(quiet.come_back(&"a", 1_000), Turn::Tell(3));
+        assert_eq!(quiet.come_back(&"a", 999, true), Turn::Wait(1), "a timer may be early");
+        assert_eq!(quiet.come_back(&"a", 1_000, true), Turn::Tell(3));
         assert_eq!(quiet.turn(&"a", 4, 1_001), Turn::Tell(4), "he has not said again that he may");
     }
 
@@ -141,9 +148,20 @@ mod tests {
         quiet.keep("a", 1_000);
         assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
         assert_eq!(quiet.turn(&"a", 2, 2_000), Turn::Tell(2));
-        assert_eq!(quiet.come_back(&"a", 2_001), Turn::Rest, "and finds nothing if he does after all");
+        assert_eq!(quiet.come_back(&"a", 2_001, true), Turn::Rest, "and finds nothing if he does after all");
         quiet.keep("a", 3_000);
-        assert_eq!(quiet.come_back(&"a", 2_002), Turn::Rest, "nor does he wait for what is another's");
+        assert_eq!(quiet.come_back(&"a", 2_002, true), Turn::Rest, "nor does he wait for what is another's");
+    }
+
+    /// Who writes without end makes the while grow without end, and a request does not last so long.
+    #[test]
+    fn who_has_come_back_often_enough_tells_what_there_is() {
+        let quiet = quiet();
+        quiet.keep("a", 1_000);
+        assert_eq!(quiet.turn(&"a", 1, 10), Turn::Wait(990));
+        quiet.keep("a", 1_500);
+        assert_eq!(quiet.come_back(&"a", 1_000, true), Turn::Wait(500));
+        assert_eq!(quiet.come_back(&"a", 1_000, false), Turn::Tell(1));
     }
 
     #[test]
@@ -154,9 +172,9 @@ mod tests {
         assert_eq!(quiet.take(&"a"), Some(1));
         quiet.keep("a", 1_500);
         assert_eq!(quiet.turn(&"a", 2, 20), Turn::Rest);
-        assert_eq!(quiet.come_back(&"a", 1_000), Turn::Wait(500), "the while began anew");
+        assert_eq!(quiet.come_back(&"a", 1_000, true), Turn::Wait(500), "the while began anew");
         assert_eq!(quiet.take(&"a"), Some(2));
-        assert_eq!(quiet.come_back(&"a", 1_500), Turn::Rest);
+        assert_eq!(quiet.come_back(&"a", 1_500, true), Turn::Rest);
         assert_eq!(quiet.turn(&"a", 3, 1_501), Turn::Tell(3));
     }
 }
