@@ -7,7 +7,10 @@ import { type AddressInfo, createServer } from "node:net";
 /** Nothing of the local stack is ever reachable from another machine. */
 export const LOOPBACK = "127.0.0.1";
 
-/** A port nobody listens on at this moment. The caller must bind it soon and cope if it was taken meanwhile. */
+/** What this process was given: one that is not bound yet is free to look at, and somebody's all the same. */
+const given = new Set<number>();
+
+/** A port nobody listens on at this moment, another each time. The caller must bind it soon and cope if it was taken meanwhile. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -16,6 +19,8 @@ export async function freePort(): Promise<number> {
   });
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
+  if (given.has(port)) return freePort();
+  given.add(port);
   return port;
 }
 
